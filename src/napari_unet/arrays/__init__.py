@@ -1,0 +1,1 @@
+"""One door to pixels: axes, lazy views, mirrored reads, grey values, files."""

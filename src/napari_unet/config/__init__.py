@@ -1,0 +1,36 @@
+"""Every setting, its range and its help text. Never imports torch."""
+
+from napari_unet.config.errors import InputError, ModelFileError, StorageError, explain
+from napari_unet.config.model import ModelConfig
+from napari_unet.config.prediction import PredictConfig
+from napari_unet.config.schema import Config
+from napari_unet.config.tables import ARCHITECTURES, LOSSES, RECIPES, Architecture, resolve_name
+from napari_unet.config.training import (
+    AugmentConfig,
+    LabelConfig,
+    OptimiserConfig,
+    TrainConfig,
+    WeightConfig,
+    overlay,
+)
+
+__all__ = [
+    "ARCHITECTURES",
+    "LOSSES",
+    "RECIPES",
+    "Architecture",
+    "AugmentConfig",
+    "Config",
+    "InputError",
+    "LabelConfig",
+    "ModelConfig",
+    "ModelFileError",
+    "OptimiserConfig",
+    "PredictConfig",
+    "StorageError",
+    "TrainConfig",
+    "WeightConfig",
+    "explain",
+    "overlay",
+    "resolve_name",
+]

@@ -1,0 +1,24 @@
+"""How to apply a model: outputs, tiles, device."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from napari_unet.config.schema import Config
+
+Output = Literal["classes", "probabilities", "attention"]
+
+
+class PredictConfig(Config):
+    """What to compute from an image and in which tiles."""
+
+    outputs: tuple[Output, ...] = Field(
+        ("classes",), min_length=1, description="classes, probabilities, attention (each gate)."
+    )
+    tile: int | Literal["auto"] = Field(
+        "auto", description="Edge of the tiles in pixels (rounded to the network's step), or auto."
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
+    threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; None: all cores.")

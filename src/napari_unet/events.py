@@ -1,0 +1,137 @@
+"""What can happen, as small frozen records that survive a line of JSON.
+
+Events carry numbers, names and paths, never arrays. A `match` statement over them is the
+whole protocol between the core and whoever listens: window, shell or test.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The engine is up: its process number, device and versions."""
+
+    pid: int
+    device: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The engine is alive; sent once a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A job has begun; `total` counts its steps, or is None when time is the budget."""
+
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something the user should know: an assumption, a repair, a warning."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """One gradient step was taken."""
+
+    step: int
+    epoch: int
+    loss: float
+    rate: float
+    progress: float  # share of the budget that is used, 0 to 1
+    left_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """The network was scored on held-out data (on training data where nothing is held out)."""
+
+    step: int
+    epoch: int
+    loss: float
+    scores: Mapping[str, float]  # "dice", "jaccard", "precision", "recall": means over foreground
+    classes: Mapping[str, Mapping[str, float]]  # the same for each class, by name
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A checkpoint or a model is safely on disk."""
+
+    path: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class TileDone:
+    """A tile of a prediction was written; `start` and `stop` are its corners in the result.
+
+    The corners have one number for each leading axis (position in a stack, `stop = start + 1`)
+    and one for each spatial axis.
+    """
+
+    done: int
+    total: int
+    start: tuple[int, ...]
+    stop: tuple[int, ...]
+    left_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The job is done; `path` is what it made, `summary` its numbers."""
+
+    path: str = ""
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The job ended early on request; what was reached is kept at `path`."""
+
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The job could not be done: code, what happened, what to do, and details for a report."""
+
+    code: str
+    what: str
+    remedy: str
+    details: str = ""
+
+
+Event = (
+    Ready | Beat | Started | Noted | Stepped | Validated | Saved | TileDone
+    | Finished | Stopped | Failed
+)  # fmt: skip
+TrainEvent = Started | Noted | Stepped | Validated | Saved | Finished
+PredictEvent = Started | Noted | TileDone | Finished
+
+_KINDS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in Event.__args__}
+
+
+def to_line(event: Event, job: str = "") -> str:
+    """Write an event as one line of JSON, with the job it belongs to."""
+    return json.dumps({"job": job, "event": type(event).__name__, **asdict(event)}) + "\n"
+
+
+def from_line(line: str | bytes) -> tuple[str, Event]:
+    """Read back `(job, event)`; raises ValueError for a line that is no event."""
+    record = json.loads(line)
+    try:
+        job, kind = record.pop("job"), _KINDS[record.pop("event")]
+        return job, kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items()})
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"not an event: {line!r}") from error

@@ -1,0 +1,1 @@
+"""The model folder: card, parameters, checksums, atomic writes. No torch."""

@@ -1,0 +1,1 @@
+"""The zoo: one file per paper, and what each network does to space."""

@@ -1,0 +1,1 @@
+"""What the loss needs, made from labels: classes, weights, ignored pixels."""

@@ -1,0 +1,122 @@
+"""Tiles as values: which window to read, which to write, for any shape and dimension.
+
+A tile writes a block whose origin is a multiple of the network's step, so every tile meets
+the poolings in the same phase. It reads that block and the context around it; what lies
+outside the image is mirrored by the reader. At the far edge it hangs over rather than shift
+inwards. The reference is one tile as large as the image: any other plan gives the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+Window = tuple[slice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """What a network does to space, one number per axis, in pixels.
+
+    Parameters
+    ----------
+    step : tuple of int
+        Total stride: tile origins are multiples of it.
+    margin : tuple of int
+        Context that an aligned block needs on every side, rounded up to a multiple of `step`.
+    lost : tuple of int
+        Border that valid convolutions eat on every side; 0 for padded networks.
+    smallest : tuple of int
+        The smallest legal input size; the others are `smallest + k * step`.
+    """
+
+    step: tuple[int, ...]
+    margin: tuple[int, ...]
+    lost: tuple[int, ...]
+    smallest: tuple[int, ...]
+
+    @property
+    def context(self) -> tuple[int, ...]:
+        """How far a tile reads beyond what it writes: the lost border, or else the margin."""
+        return tuple(lost or margin for lost, margin in zip(self.lost, self.margin, strict=True))
+
+    def legal(self, axis: int, size: int) -> int:
+        """Return the smallest legal input size along `axis` that is at least `size`."""
+        step, smallest = self.step[axis], self.smallest[axis]
+        return smallest + max(0, -(-(size - smallest) // step)) * step
+
+    def input_size(self, axis: int, size: int) -> int:
+        """Return the input size whose output covers at least `size` pixels along `axis`."""
+        return self.legal(axis, size + 2 * self.lost[axis])
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """`read` indexes the image and may lie outside it; `write` indexes the result."""
+
+    read: Window
+    write: Window
+
+
+def plan_tiles(shape: Sequence[int], size: int | Sequence[int], geometry: Geometry) -> list[Tile]:
+    """Cover `shape` with tiles that write blocks of about `size` pixels per axis.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Spatial shape (*S) of the image.
+    size : int or sequence of int
+        Edge of the written blocks; rounded down to a multiple of the step, at least one step,
+        and never more than the image needs.
+    geometry : Geometry
+        What the network needs around a block.
+
+    Returns
+    -------
+    list of Tile
+        In reading order; the written windows partition the image.
+    """
+    sizes = [size] * len(shape) if isinstance(size, int) else list(size)
+    axes = [
+        _plan_axis(n, s, axis, geometry)
+        for axis, (n, s) in enumerate(zip(shape, sizes, strict=True))
+    ]
+    return [
+        Tile(read=tuple(r for r, _ in pairs), write=tuple(w for _, w in pairs))
+        for pairs in product(*axes)
+    ]
+
+
+def _plan_axis(n: int, size: int, axis: int, geometry: Geometry) -> list[tuple[slice, slice]]:
+    step, context = geometry.step[axis], geometry.context[axis]
+    block = min(max(size // step, 1), -(-n // step)) * step
+    length = geometry.legal(axis, block + 2 * context)
+    return [
+        (slice(start - context, start - context + length), slice(start, min(start + block, n)))
+        for start in range(0, n, block)
+    ]
+
+
+def cut(block: NDArray[np.generic], tile: Tile) -> NDArray[np.generic]:
+    """Cut what `tile.write` takes from the (K, *S) output of the network for `tile.read`."""
+    keep = []
+    for r, w, n in zip(tile.read, tile.write, block.shape[1:], strict=True):
+        lost = (r.stop - r.start - n) // 2
+        offset = w.start - r.start - lost
+        keep.append(slice(offset, offset + w.stop - w.start))
+    return block[(slice(None), *keep)]
+
+
+def order_tiles(tiles: Sequence[Tile], focus: Sequence[float]) -> list[Tile]:
+    """Sort tiles by the distance of their centre from `focus` (a point in pixels)."""
+
+    def distance(tile: Tile) -> float:
+        return sum(
+            ((w.start + w.stop) / 2 - f) ** 2 for w, f in zip(tile.write, focus, strict=True)
+        )
+
+    return sorted(tiles, key=distance)

@@ -1,0 +1,1 @@
+"""Learning: samples, losses, optimisers, the loop, checkpoints."""

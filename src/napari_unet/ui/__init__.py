@@ -1,0 +1,1 @@
+"""The docks. Never imports torch."""

@@ -1,0 +1,1 @@
+"""The tests of napari-unet-lab, room by room."""
