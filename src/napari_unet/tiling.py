@@ -8,12 +8,16 @@ inwards. The reference is one tile as large as the image: any other plan gives t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from itertools import product
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    import numpy as np
+    from collections.abc import Sequence
 
 Window = tuple[slice, ...]
 
@@ -115,7 +119,7 @@ def order_tiles(tiles: Sequence[Tile], focus: Sequence[float]) -> list[Tile]:
     """Sort tiles by the distance of their centre from `focus` (a point in pixels)."""
 
     def distance(tile: Tile) -> float:
-        return sum(
+        return math.fsum(
             ((w.start + w.stop) / 2 - f) ** 2 for w, f in zip(tile.write, focus, strict=True)
         )
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class InputError(ValueError):
@@ -26,7 +29,7 @@ class InputError(ValueError):
 
 
 class ModelFileError(InputError):
-    """A model folder that is missing, damaged, altered or of a newer format (codes U140 to U149)."""
+    """A model folder that is missing, damaged, altered or too new (codes U140 to U149)."""
 
 
 class StorageError(InputError):

@@ -103,8 +103,8 @@ class TrainConfig(Config):
     loss: str = Field("cross_entropy", description="What is minimised.")
     normalisation: Literal["percentile", "zscore", "none"] = Field(
         "percentile",
-        description="Grey values per image and channel: percentiles 1 and 99.8 to 0 and 1; mean 0 and "
-        "spread 1; or as they are.",
+        description="Grey values per image and channel: percentiles 1 and 99.8 become 0 and 1; "
+        "mean 0 and spread 1; or as they are.",
     )
     patch: int = Field(
         128,

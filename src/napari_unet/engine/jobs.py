@@ -1,0 +1,129 @@
+"""What the engine is asked to do, one JSON line each, at most 1 MiB.
+
+Arrays travel by reference: a file or a zarr array that both processes can read.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from napari_unet.config import (
+    Config,
+    InputError,
+    ModelConfig,
+    PredictConfig,
+    TrainConfig,
+    explain,
+)
+
+LIMIT_BYTES = 2**20
+
+
+class ArrayRef(Config):
+    """Where an array lies and what its axes mean."""
+
+    path: str = Field(description="A file, or a zarr array on disk.")
+    axes: str | None = Field(None, description="One letter per axis, such as ZYX; None: guess.")
+    spacing: tuple[float, ...] | None = Field(None, description="Size of a pixel per spatial axis.")
+    name: str = Field("", description="What the user calls it: the name of the layer.")
+
+
+class TrainJob(Config):
+    """Train a model on pairs of image and labels."""
+
+    do: Literal["train"] = "train"
+    job: str
+    config: TrainConfig
+    pairs: tuple[tuple[ArrayRef, ArrayRef], ...]
+    folder: str
+    parent: str | None = None
+    resume: bool = False
+
+
+class SamplesJob(Config):
+    """Write the next augmented samples as the network would get them, to a zarr group."""
+
+    do: Literal["samples"] = "samples"
+    job: str
+    config: TrainConfig
+    pairs: tuple[tuple[ArrayRef, ArrayRef], ...]
+    out: str
+    count: int = Field(8, ge=1, le=64)
+
+
+class PredictJob(Config):
+    """Apply a model to an image and fill a zarr group with one array per output."""
+
+    do: Literal["predict"] = "predict"
+    job: str
+    model: str
+    image: ArrayRef
+    out: str
+    config: PredictConfig = PredictConfig()
+    focus: tuple[float, ...] | None = Field(None, description="Where the user looks, in pixels.")
+
+
+class DescribeJob(Config):
+    """Count parameters and measure the geometry of a network; answers with Finished.summary."""
+
+    do: Literal["describe"] = "describe"
+    job: str
+    config: ModelConfig
+
+
+class CheckJob(Config):
+    """Check the checksums and the probe of a model."""
+
+    do: Literal["check"] = "check"
+    job: str
+    model: str
+
+
+class Cancel(Config):
+    """Stop a job within one step or tile; what was reached is kept."""
+
+    do: Literal["cancel"] = "cancel"
+    job: str
+
+
+class Pause(Config):
+    """Hold a job after the current step or tile."""
+
+    do: Literal["pause"] = "pause"
+    job: str
+
+
+class Resume(Config):
+    """Go on with a paused job."""
+
+    do: Literal["resume"] = "resume"
+    job: str
+
+
+Job = TrainJob | SamplesJob | PredictJob | DescribeJob | CheckJob
+Order = Job | Cancel | Pause | Resume
+
+_ORDERS: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="do")])
+
+
+def to_line(order: Order) -> str:
+    """Write an order as one line of JSON."""
+    line = json.dumps(order.model_dump(mode="json")) + "\n"
+    if len(line) > LIMIT_BYTES:
+        raise InputError(
+            "U150", f"a job of {len(line)} bytes (limit {LIMIT_BYTES})", "choose fewer layers"
+        )
+    return line
+
+
+def from_line(line: str | bytes) -> Order:
+    """Read an order back; raises InputError for a line that is none."""
+    if len(line) > LIMIT_BYTES:
+        raise InputError("U150", f"a line of {len(line)} bytes", f"the limit is {LIMIT_BYTES}")
+    try:
+        return _ORDERS.validate_json(line)
+    except ValidationError as error:
+        raise explain(error) from error
