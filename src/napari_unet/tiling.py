@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import product
-
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    import numpy as np
     from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 Window = tuple[slice, ...]
 
