@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
 Window = tuple[slice, ...]
@@ -124,3 +125,23 @@ def order_tiles(tiles: Sequence[Tile], focus: Sequence[float]) -> list[Tile]:
         )
 
     return sorted(tiles, key=distance)
+
+
+def split_tile(tile: Tile, geometry: Geometry) -> list[Tile]:
+    """Halve a tile along the longest axis of its block; a block of one step stays whole."""
+    lengths = [w.stop - w.start for w in tile.write]
+    axis = int(np.argmax([n / s for n, s in zip(lengths, geometry.step, strict=True)]))
+    step, w = geometry.step[axis], tile.write[axis]
+    half = -(-lengths[axis] // (2 * step)) * step
+    if half >= lengths[axis]:
+        return [tile]
+    parts = []
+    for start, stop in ((w.start, w.start + half), (w.start + half, w.stop)):
+        context = geometry.context[axis]
+        block = -(-(stop - start) // step) * step
+        length = geometry.legal(axis, block + 2 * context)
+        read, write = list(tile.read), list(tile.write)
+        read[axis] = slice(start - context, start - context + length)
+        write[axis] = slice(start, stop)
+        parts.append(Tile(tuple(read), tuple(write)))
+    return parts

@@ -60,8 +60,6 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "optimiser": {"name": "adamw", "rate": 3e-3, "decay": 1e-3, "schedule": "one_cycle"},
             "loss": "cross_entropy_dice",
             "weights": {"w0": 2.0},
-            "patch": 128,
-            "batch": 8,
             "minutes": 2.0,
         },
         "paper": {

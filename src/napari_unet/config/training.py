@@ -11,6 +11,8 @@ from napari_unet.config.model import ModelConfig
 from napari_unet.config.schema import Config
 from napari_unet.config.tables import LOSSES, RECIPES
 
+DEFAULT_MINUTES = 2.0
+
 
 class LabelConfig(Config):
     """What the numbers in a Labels layer mean."""
@@ -106,13 +108,16 @@ class TrainConfig(Config):
         description="Grey values per image and channel: percentiles 1 and 99.8 become 0 and 1; "
         "mean 0 and spread 1; or as they are.",
     )
-    patch: int = Field(
-        128,
+    patch: int | None = Field(
+        None,
         ge=1,
-        le=8192,
-        description="Edge of the training patches on which the loss is taken, in pixels.",
+        le=2**20,
+        description="Edge of the training patches on which the loss is taken, in pixels; None: "
+        "4096 in 1-D, 128 in 2-D, 48 in 3-D.",
     )
-    batch: int = Field(8, ge=1, le=4096, description="Patches per step.")
+    batch: int | None = Field(
+        None, ge=1, le=4096, description="Patches per step; None: 16 in 1-D, 8 in 2-D, 2 in 3-D."
+    )
     steps_per_epoch: int | None = Field(
         None, ge=1, description="Steps between validations; None: enough to see every pixel once."
     )
@@ -126,6 +131,13 @@ class TrainConfig(Config):
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Same seed, same data, same weights.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; None: all cores.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _give_a_budget(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("epochs") is None:
+            return {**values, "minutes": values.get("minutes") or DEFAULT_MINUTES}
+        return values
 
     @model_validator(mode="after")
     def _check(self) -> TrainConfig:
@@ -156,7 +168,12 @@ class TrainConfig(Config):
             raise InputError(
                 "U150", f"unknown recipe {name!r}", f"choose from {', '.join(RECIPES)}"
             )
-        settings = overlay({"recipe": name, **RECIPES[name]}, changes)
+        return cls.from_settings({"recipe": name, **RECIPES[name]}, changes)
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any], changes: dict[str, Any]) -> TrainConfig:
+        """Return stored `settings` with `changes` (nested dicts) laid over them."""
+        settings = overlay(settings, changes)
         if "epochs" in changes or "minutes" in changes:  # one budget replaces the other
             settings["minutes"] = changes.get("minutes")
             settings["epochs"] = changes.get("epochs")

@@ -1,0 +1,77 @@
+"""`napari-unet train`: flags, recipe and files become one config."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from napari_unet.cli.following import follow
+from napari_unet.config import InputError, TrainConfig, overlay
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train a model; what is wrong with the flags is told before torch is imported."""
+    from napari_unet.arrays.files import list_pictures
+
+    config = _train_config(arguments)
+    images = [p for given in arguments.image for p in list_pictures(given)]
+    labels = [p for given in arguments.labels for p in list_pictures(given)]
+    if not images or len(images) != len(labels):
+        raise InputError(
+            "U101", f"{len(images)} images and {len(labels)} labels", "give them in pairs"
+        )
+    from napari_unet.training.loop import train
+
+    pairs = list(zip(images, labels, strict=True))
+    stream = train(config, pairs, arguments.out, parent=arguments.parent, resume=arguments.resume)
+    status = follow(stream)
+    if arguments.json and status == 0:
+        print((arguments.out / "card.json").read_text())
+    return status
+
+
+def _train_config(arguments: argparse.Namespace) -> TrainConfig:
+    flags: dict[str, Any] = {
+        "model": {"architecture": arguments.architecture, "ndim": arguments.ndim},
+        "labels": {
+            "kind": arguments.kind, "zero": arguments.zero, "ignore": arguments.ignore,
+        },
+        "minutes": arguments.minutes, "epochs": arguments.epochs, "seed": arguments.seed,
+    }  # fmt: skip
+    changes = overlay(_given(flags), read_settings(arguments.set))
+    if arguments.config is None:
+        return TrainConfig.from_recipe(arguments.recipe or "quick", **changes)
+    try:
+        stored = json.loads(arguments.config.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "U126", f"{arguments.config} cannot be read as JSON", "give a config.json"
+        ) from error
+    return TrainConfig.fromread_settings(stored, changes)
+
+
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what was not given."""
+    nested = {k: _given(v) if isinstance(v, dict) else v for k, v in flags.items()}
+    return {k: v for k, v in nested.items() if v is not None and v != {}}
+
+
+def read_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """Read `model.base=8` and the like into nested settings; values are JSON or plain words."""
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise InputError("U170", f"--set {pair}", "write it as KEY=VALUE")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        settings = overlay(settings, value)
+    return settings

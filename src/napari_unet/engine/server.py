@@ -1,0 +1,129 @@
+"""The child process: orders on stdin, events on stdout, one JSON line each.
+
+One job runs at a time, as a generator of events in the main thread. Between two events it
+looks at the orders that came: cancel closes the generator, pause stops asking it. A second
+thread reads stdin, a third beats once a second. When stdin closes, the viewer is gone: the
+job is closed as if it had been cancelled, and whatever does not end by itself is ended.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+import traceback
+from importlib.metadata import version
+from typing import TYPE_CHECKING, TextIO
+
+from napari_unet.config import InputError
+from napari_unet.engine.jobs import Cancel, Order, Pause, Resume, from_line
+from napari_unet.engine.work import run_job
+from napari_unet.events import Beat, Event, Failed, Ready, Stopped, to_line
+
+if TYPE_CHECKING:
+    from napari_unet.engine.jobs import Job
+
+BEAT_S = 1.0
+GRACE_S = 5.0  # from the end of stdin to the end of the process
+
+
+class Server:
+    """Runs the jobs that come in on one stream and reports on another."""
+
+    def __init__(self, orders: TextIO, events: TextIO) -> None:
+        self._orders, self._events = orders, events
+        self._inbox: queue.Queue[Order | None] = queue.Queue()  # None: stdin has closed
+        self._speaking = threading.Lock()
+        self._waiting: list[Job] = []
+        self._paused = False
+
+    def serve(self) -> None:
+        """Run jobs until stdin closes."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._beat, daemon=True).start()
+        self._say(Ready(os.getpid(), _device(), {"torch": version("torch")}))
+        while True:
+            order = self._waiting.pop(0) if self._waiting else self._inbox.get()
+            if order is None:
+                return
+            if not isinstance(order, Cancel | Pause | Resume):
+                self._run(order)
+
+    def _run(self, job: Job) -> None:
+        """Run one job to its end, or to its cancellation."""
+        self._paused = False
+        try:
+            stream = run_job(job)
+            for event in stream:
+                self._say(event, job.job)
+                if self._told_to_stop(job):
+                    stream.close()
+                    self._say(Stopped(_place(job)), job.job)
+                    return
+        except InputError as error:
+            self._say(Failed(error.code, error.what, error.remedy), job.job)
+        except Exception as error:  # noqa: BLE001 - the boundary: told to the user with the traceback
+            what = f"{type(error).__name__}: {error}".splitlines()[0]
+            details = traceback.format_exc()
+            self._say(Failed("U001", what, "report it with these details", details), job.job)
+
+    def _told_to_stop(self, job: Job) -> bool:
+        """Obey the orders that came meanwhile; while paused, wait for the next one."""
+        while self._paused or not self._inbox.empty():
+            match self._inbox.get():
+                case None:
+                    self._inbox.put(None)  # for `serve`, which then returns
+                    return True
+                case Cancel(job=name) if name == job.job:
+                    return True
+                case Cancel(job=name):
+                    self._waiting = [w for w in self._waiting if w.job != name]
+                case Pause(job=name):
+                    self._paused = self._paused or name == job.job
+                case Resume(job=name):
+                    self._paused = self._paused and name != job.job
+                case later:
+                    self._waiting.append(later)
+        return False
+
+    def _listen(self) -> None:
+        for line in self._orders:
+            try:
+                self._inbox.put(from_line(line))
+            except InputError as error:
+                self._say(Failed(error.code, error.what, error.remedy))
+        self._inbox.put(None)
+        threading.Timer(GRACE_S, os._exit, args=(1,)).start()
+
+    def _beat(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(BEAT_S):
+            self._say(Beat())
+
+    def _say(self, event: Event, job: str = "") -> None:
+        with self._speaking:
+            try:
+                self._events.write(to_line(event, job))
+                self._events.flush()
+            except (BrokenPipeError, ValueError):
+                os._exit(1)  # nobody listens any more
+
+
+def main() -> None:
+    """Serve on stdin and stdout; whatever else prints goes to stderr."""
+    events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    Server(sys.stdin, events).serve()
+    events.flush()
+    os._exit(0)  # threads of torch do not hold up the end
+
+
+def _place(job: Job) -> str:
+    return str(getattr(job, "folder", "") or getattr(job, "out", ""))
+
+
+def _device() -> str:
+    from napari_unet.models.device import choose_device
+
+    return str(choose_device("auto"))

@@ -1,0 +1,94 @@
+"""What each job does: the one place where orders meet the core."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.arrays.axes import Picture
+from napari_unet.arrays.source import as_picture
+from napari_unet.arrays.writing import create_arrays
+from napari_unet.engine.jobs import (
+    ArrayRef,
+    CheckJob,
+    DescribeJob,
+    Job,
+    PredictJob,
+    SamplesJob,
+    TrainJob,
+)
+from napari_unet.events import Finished, Started
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari_unet.events import Event
+
+
+def run_job(job: Job) -> Generator[Event, None, None]:
+    """Return the events of a job, as they happen. Torch is imported here, not before."""
+    match job:
+        case TrainJob():
+            from napari_unet.training.loop import train
+
+            pairs = _pairs(job)
+            yield from train(job.config, pairs, job.folder, parent=job.parent, resume=job.resume)
+        case PredictJob():
+            from napari_unet.inference.predict import predict
+            from napari_unet.library.folders import read_card
+
+            image = _picture(job.image, read_card(job.model).model.ndim)
+            yield from predict(job.model, image, job.out, job.config, focus=job.focus)
+        case SamplesJob():
+            yield from _samples(job)
+        case DescribeJob():
+            from napari_unet.models.describe import describe
+
+            yield Finished(summary=describe(job.config))
+        case CheckJob():
+            from napari_unet.inference.model import open_model, probe_difference
+
+            difference = probe_difference(open_model(job.model))
+            yield Finished(job.model, {"probe_difference": difference})
+
+
+def _samples(job: SamplesJob) -> Generator[Event, None, None]:
+    """Write the patches of the first steps, as the network would get them."""
+    from napari_unet.training.loop import prepare
+
+    run, _ = prepare(job.config, _pairs(job), job.out)
+    group = create_arrays(job.out)
+    yield Started(job.count)
+    rng = np.random.default_rng([job.config.seed, 0])
+    image, classes, weights = run.sampler.batch(job.count, run.config.augment, rng)
+    arrays: dict[str, Any] = {
+        "image": image,
+        "classes": classes.astype(np.uint8),
+        "weights": weights,
+    }
+    for name, array in arrays.items():
+        group.create_array(name, data=array)
+    yield Finished(job.out, {"count": job.count})
+
+
+def _pairs(job: TrainJob | SamplesJob) -> list[tuple[Picture, Picture]]:
+    ndim = job.config.model.ndim
+    return [(_picture(i, ndim), _picture(k, ndim, labels=True)) for i, k in job.pairs]
+
+
+def _picture(reference: ArrayRef, ndim: int, *, labels: bool = False) -> Picture:
+    """Open what a reference points to; what it says of axes, spacing and name wins."""
+    from dataclasses import replace
+
+    from napari_unet.arrays.files import open_picture
+
+    if reference.axes is None:
+        picture = as_picture(reference.path, ndim, labels=labels)
+    else:
+        picture = open_picture(reference.path, ndim=ndim, axes=reference.axes, labels=labels)
+    return replace(
+        picture,
+        spacing=reference.spacing or picture.spacing,
+        name=reference.name or picture.name,
+    )

@@ -1,0 +1,112 @@
+"""The arrays of a prediction, and how a tile gets onto them."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_unet.config import InputError
+from napari_unet.models.attention import gate_strides, watch_gates
+from napari_unet.models.device import is_out_of_memory
+from napari_unet.models.tiles import gate_tile, probabilities, run_tile
+from napari_unet.tiling import Tile, cut, split_tile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from napari_unet.arrays.axes import View
+    from napari_unet.arrays.intensity import Intensity
+    from napari_unet.config import PredictConfig
+    from napari_unet.inference.model import Model
+    from napari_unet.inference.outputs import Outputs
+
+
+class Canvas:
+    """One array per output, filled tile by tile."""
+
+    def __init__(
+        self, model: Model, config: PredictConfig, outputs: Outputs, lead: tuple[int, ...]
+    ) -> None:
+        self.model, self.config, self.outputs, self.lead = model, config, outputs, lead
+        self.values = np.asarray([c.value for c in model.card.classes])
+        self.arrays: dict[str, Any] = {}
+
+    def create(self, shape: tuple[int, ...]) -> None:
+        """Make the arrays for an image of spatial `shape`."""
+        config, ndim = self.model.card.model, len(shape)
+        if "classes" in self.config.outputs:
+            dtype = np.min_scalar_type(int(self.values.max()))
+            self._create("classes", (*self.lead, *shape), dtype, ndim, {})
+        if "probabilities" in self.config.outputs:
+            full = (max(config.classes, 2), *self.lead, *shape)
+            self._create("probabilities", full, np.float32, ndim, {})
+        if "attention" in self.config.outputs:
+            for gate, stride in gate_strides(config).items():
+                cells = tuple(-(-n // stride) for n in shape)
+                attrs = {"stride": [stride] * ndim}
+                self._create(f"attention/{gate}", (*self.lead, *cells), np.float32, ndim, attrs)
+
+    def fill(self, plane: View, intensity: Intensity, tile: Tile) -> bool:
+        """Compute one tile and write it; return False when memory ran out.
+
+        Raises
+        ------
+        InputError
+            U161 when it ran out with the smallest tile there is.
+        """
+        try:
+            with watch_gates(self.model.network) as gates:
+                logits = run_tile(self.model.network, plane, intensity, tile, self.model.device)
+                alphas = {name: alpha[0].cpu().numpy() for name, alpha in gates.items()}
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(split_tile(tile, self.model.geometry)) == 1:
+                raise InputError(
+                    "U161", f"out of memory with tiles of {edges(tile)} pixels", "close programs"
+                ) from error
+        else:
+            self._write(logits, alphas, plane.lead, tile)
+            return True
+        gc.collect()  # outside the except block, so that nothing of the failed pass is held
+        if self.model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return False
+
+    def _create(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: Any,
+        ndim: int,
+        attrs: dict[str, Any],
+    ) -> None:
+        self.arrays[name] = self.outputs.create(name, shape, dtype, ndim, attrs)
+
+    def _write(
+        self,
+        logits: NDArray[np.float32],
+        alphas: Mapping[str, NDArray[np.float32]],
+        lead: tuple[int, ...],
+        tile: Tile,
+    ) -> None:
+        if "classes" in self.arrays:
+            found = logits.argmax(axis=0) if len(logits) > 1 else (logits[0] > 0).astype(np.intp)
+            self.arrays["classes"][(*lead, *tile.write)] = self.values[found]
+        if "probabilities" in self.arrays:
+            self.arrays["probabilities"][(slice(None), *lead, *tile.write)] = probabilities(logits)
+        if "attention" in self.config.outputs:
+            for gate, stride in gate_strides(self.model.card.model).items():
+                cells = gate_tile(tile, stride)
+                target = self.arrays[f"attention/{gate}"]
+                target[(*lead, *cells.write)] = cut(alphas[gate], cells)[0]
+
+
+def edges(tile: Tile) -> str:
+    """Say how large the block is that a tile writes, such as 512x300."""
+    return "x".join(str(w.stop - w.start) for w in tile.write)

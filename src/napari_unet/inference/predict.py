@@ -1,0 +1,148 @@
+"""The tile loop, as a generator of events: it fills what it is given and says where."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from napari_unet.arrays.axes import lead_shape, spatial_shape, views
+from napari_unet.arrays.intensity import measure_intensity
+from napari_unet.arrays.source import as_picture
+from napari_unet.config import InputError, PredictConfig
+from napari_unet.events import Finished, Noted, Started, TileDone
+from napari_unet.inference.canvas import Canvas, edges
+from napari_unet.inference.model import Model, open_model
+from napari_unet.inference.outputs import Outputs
+from napari_unet.models.attention import gate_strides
+from napari_unet.tiling import Tile, order_tiles, plan_tiles, split_tile
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, MutableMapping, Sequence
+    from pathlib import Path
+
+    from napari_unet.arrays.axes import Picture, View
+    from napari_unet.events import PredictEvent
+
+AUTO_TILE = {1: 65536, 2: 512, 3: 64}  # pixels per edge
+
+
+def predict(
+    model: Model | str | Path,
+    image: Any,
+    out: str | Path | MutableMapping[str, Any],
+    config: PredictConfig | None = None,
+    *,
+    focus: Sequence[float] | None = None,
+) -> Generator[PredictEvent, None, None]:
+    """Apply a model to an image of any size, tile by tile; tiling does not change the result.
+
+    Parameters
+    ----------
+    model : Model, str or Path
+        An opened model or its folder.
+    image : array, path or Picture
+        Spatial axes last (and a channel axis where the model wants channels); leading axes
+        such as time are looped over.
+    out : str, Path or MutableMapping
+        `x.tif`, `x.zarr` or a mapping; see `Outputs`. Arrays are "classes" (*lead, *S),
+        "probabilities" (K, *lead, *S) float32 and "attention/<gate>" (*lead, *grid) float32,
+        whose cell j covers pixels j * stride to (j + 1) * stride.
+    config : PredictConfig, optional
+        Outputs, tile size, device.
+    focus : sequence of float, optional
+        A point in pixels: tiles near it come first.
+
+    Raises
+    ------
+    InputError
+        Before anything is written, for an image or a model that cannot be used.
+    """
+    config = config or PredictConfig()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    if not isinstance(model, Model):
+        model = open_model(model, config.device)
+    picture = _open_image(image, model)
+    _check_outputs(config, model)
+    outputs = Outputs(out, config.outputs)
+    canvas = Canvas(model, config, outputs, lead_shape(picture, model.card.model.ndim))
+    canvas.create(spatial_shape(picture, model.card.model.ndim))
+    planes = views(picture, model.card.model.ndim)
+    plan = _plan(spatial_shape(picture, model.card.model.ndim), config, model, focus)
+    yield Started(len(plan) * len(planes))
+    clock = _Clock(len(plan) * len(planes))
+    for plane in planes:
+        yield from _fill(canvas, plane, plan, clock)
+    outputs.close("K" + picture.axes.replace("C", ""), picture.spacing)
+    yield Finished(outputs.path, {"tiles": clock.done, "elapsed_s": round(clock.elapsed_s, 3)})
+
+
+@dataclass
+class _Clock:
+    """Counts tiles and estimates the time that is left."""
+
+    total: int
+    done: int = 0
+    started_s: float = 0.0
+    elapsed_s: float = 0.0
+
+    def tick(self) -> float:
+        """Count one tile; return the estimate of seconds to go."""
+        self.done += 1
+        self.elapsed_s = time.perf_counter() - self.started_s
+        return self.elapsed_s / self.done * (self.total - self.done)
+
+
+def _fill(
+    canvas: Canvas, plane: View, plan: Sequence[Tile], clock: _Clock
+) -> Iterator[PredictEvent]:
+    """Run the tiles of one plane; when memory runs out, halve those that are left."""
+    intensity = measure_intensity(plane, canvas.model.card.normalisation)
+    clock.started_s = clock.started_s or time.perf_counter()
+    todo = list(plan)
+    while todo:
+        if not canvas.fill(plane, intensity, todo[0]):
+            parts = [part for tile in todo for part in split_tile(tile, canvas.model.geometry)]
+            clock.total += len(parts) - len(todo)
+            todo = parts
+            yield Noted(f"out of memory: going on with tiles of {edges(todo[0])} pixels")
+            continue
+        write = todo.pop(0).write
+        left_s = clock.tick()
+        start = (*plane.lead, *(w.start for w in write))
+        stop = (*(k + 1 for k in plane.lead), *(w.stop for w in write))
+        yield TileDone(clock.done, clock.total, start, stop, left_s)
+
+
+def _open_image(image: Any, model: Model) -> Picture:
+    config = model.card.model
+    picture = as_picture(image, config.ndim, channels=config.in_channels, name="image")
+    found = views(picture, config.ndim)[0].shape[0]
+    if found != config.in_channels:
+        raise InputError(
+            "U119",
+            f"model {model.card.name!r} wants {config.in_channels} channel(s), "
+            f"{picture.name} has {found} (axes {picture.axes})",
+            "choose an image like those it was trained on",
+        )
+    return picture
+
+
+def _check_outputs(config: PredictConfig, model: Model) -> None:
+    if "attention" in config.outputs and not gate_strides(model.card.model):
+        raise InputError(
+            "U151",
+            f"{model.card.model.architecture!r} has no attention gates",
+            "choose a model with architecture 'attention', or other outputs",
+        )
+
+
+def _plan(
+    shape: tuple[int, ...], config: PredictConfig, model: Model, focus: Sequence[float] | None
+) -> list[Tile]:
+    size = AUTO_TILE[len(shape)] if config.tile == "auto" else config.tile
+    tiles = plan_tiles(shape, size, model.geometry)
+    return order_tiles(tiles, focus[-len(shape) :]) if focus else tiles

@@ -1,0 +1,72 @@
+"""The card of a model: what it is, how it was made, and the checksum of every other file."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
+
+from pydantic import Field
+
+from napari_unet.config import Config, ModelConfig
+from napari_unet.tiling import Geometry
+
+FORMAT = 1
+PALETTE = ("#00000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+
+
+class ClassCard(Config):
+    """One class: its name, the label value that stood for it, and a colour."""
+
+    name: str
+    value: int
+    colour: str = "#e69f00"
+
+
+class GeometryCard(Config):
+    """What the network does to space, per axis, in pixels (see `tiling.Geometry`)."""
+
+    step: tuple[int, ...]
+    margin: tuple[int, ...]
+    lost: tuple[int, ...]
+    smallest: tuple[int, ...]
+
+    def value(self) -> Geometry:
+        """Return the geometry that tiles are planned with."""
+        return Geometry(self.step, self.margin, self.lost, self.smallest)
+
+
+class Card(Config):
+    """Everything one needs to know to use, cite and check a model."""
+
+    format: int = Field(FORMAT, description="Version of the folder format.")
+    name: str = Field(max_length=120, description="What the user calls the model.")
+    model: ModelConfig
+    geometry: GeometryCard
+    axes: str = Field(description="Axes of the image as the network sees it, such as CYX.")
+    spacing: tuple[float, ...] | None = Field(
+        None, description="Pixel size of the training images."
+    )
+    normalisation: Literal["percentile", "zscore", "none"]
+    kind: Literal["instances", "classes"]
+    classes: tuple[ClassCard, ...]
+    parent: str | None = Field(
+        None, description="Name and checksum of the model it was tuned from."
+    )
+    training: dict[str, Any] = Field(default_factory=dict, description="Steps, scores, data.")
+    environment: dict[str, str] = Field(
+        default_factory=dict, description="Versions it was made with."
+    )
+    files: dict[str, str] = Field(default_factory=dict, description="SHA-256 of every other file.")
+
+
+def environment() -> dict[str, str]:
+    """Name the versions that numbers may depend on; nothing about the machine's owner."""
+    packages = ("napari-unet-lab", "torch", "numpy", "scipy", "scikit-image", "edt")
+    found = {"python": platform.python_version(), "system": platform.system()}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found

@@ -1,0 +1,56 @@
+"""Checkpoints: everything a run needs to go on, in one file whose name holds its checksum.
+
+Two are kept. One that does not match its name (a damaged disk, a half-copied folder) is
+passed over in favour of the one before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from napari_unet.arrays.writing import atomic_write
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+FOLDER = "checkpoints"
+KEPT = 2
+_STATE = "state.json"  # the one array that is text
+
+
+def save_checkpoint(
+    folder: Path, step: int, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]
+) -> Path:
+    """Write a checkpoint of `step` below the model `folder` and drop all but the two newest."""
+    text = np.frombuffer(json.dumps(state).encode(), dtype=np.uint8)
+    content = save({**{k: np.asarray(a, order="C") for k, a in arrays.items()}, _STATE: text})
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    path = folder / FOLDER / f"step-{step:08d}-{digest}.safetensors"
+    atomic_write(path, content)
+    for old in _newest_first(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
+    """Return `(arrays, state)` of the newest intact checkpoint, or None when there is none."""
+    for path in _newest_first(folder):
+        content = path.read_bytes()
+        if not path.stem.endswith(hashlib.sha256(content).hexdigest()[:16]):
+            continue
+        arrays = dict(load(content))
+        state = json.loads(arrays.pop(_STATE).tobytes())
+        return arrays, state
+    return None
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted((folder / FOLDER).glob("step-*.safetensors"), reverse=True)

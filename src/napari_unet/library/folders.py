@@ -1,0 +1,153 @@
+"""Model folders: write, read, verify, list, remove.
+
+A folder is a model once it holds `card.json`, which is written last and names every other
+file with its SHA-256. Nothing is trusted that the card does not list.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from napari_unet.arrays.writing import atomic_write
+from napari_unet.config import InputError, ModelFileError
+from napari_unet.library.card import FORMAT, Card
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+CARD = "card.json"
+WEIGHTS = "weights.safetensors"
+PROBE = "probe.safetensors"
+CONFIG = "config.json"
+HISTORY = "history.csv"
+METHODS = "METHODS.md"
+
+
+def default_root() -> Path:
+    """Return where models are kept: `$NAPARI_UNET_HOME/models`, or `~/napari-unet/models`."""
+    home = os.environ.get("NAPARI_UNET_HOME")
+    return (Path(home) if home else Path.home() / "napari-unet") / "models"
+
+
+def to_tensors(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Serialise named arrays as safetensors; the same arrays give the same bytes."""
+    return bytes(save({name: np.asarray(a, order="C") for name, a in arrays.items()}))
+
+
+def write_model(folder: Path, card: Card, files: Mapping[str, bytes]) -> Card:
+    """Write `files` and then the card that vouches for them; each write is atomic.
+
+    Returns the card as written, with the checksums.
+    """
+    for name, content in files.items():
+        atomic_write(folder / name, content)
+    checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    card = card.model_copy(update={"files": dict(sorted(checksums.items()))})
+    atomic_write(folder / CARD, (card.model_dump_json(indent=2) + "\n").encode())
+    return card
+
+
+def read_card(folder: str | Path) -> Card:
+    """Read the card of a model.
+
+    Raises
+    ------
+    ModelFileError
+        U140 when `folder` is no model, U141 when the card is damaged, U145 when it was
+        written by a newer version.
+    """
+    path = Path(folder) / CARD
+    if not path.is_file():
+        raise ModelFileError(
+            "U140", f"{folder} is not a model folder (no {CARD})", "choose a folder made by train"
+        )
+    try:
+        record = json.loads(path.read_bytes())
+        written = record["format"]
+        if isinstance(written, int) and written > FORMAT:
+            raise ModelFileError(
+                "U145",
+                f"{folder} has format {written}, this version reads up to {FORMAT}",
+                "update napari-unet-lab",
+            )
+        return Card.model_validate(record)
+    except (ValidationError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise _damaged(folder, CARD, "it cannot be read") from error
+
+
+def verify(folder: str | Path) -> Card:
+    """Check every file of a model against its checksum and return the card.
+
+    Raises
+    ------
+    ModelFileError
+        As `read_card`; U141 when a file is missing or altered.
+    """
+    card = read_card(folder)
+    if WEIGHTS not in card.files:
+        raise _damaged(folder, WEIGHTS, "the card does not list it")
+    for name, expected in card.files.items():
+        _content(Path(folder), name, expected)
+    return card
+
+
+def read_tensors(folder: str | Path, name: str, card: Card) -> dict[str, NDArray[Any]]:
+    """Read the named arrays of one file of a model, after checking its checksum."""
+    content = _content(Path(folder), name, card.files.get(name, ""))
+    try:
+        return dict(load(content))
+    except SafetensorError as error:
+        raise _damaged(folder, name, "it is no safetensors file") from error
+
+
+def list_models(root: str | Path | None = None) -> list[tuple[Path, Card]]:
+    """List the models below `root` (default: the library), newest first.
+
+    Folders whose card cannot be read are left out.
+    """
+    root = Path(root) if root is not None else default_root()
+    found = []
+    for path in sorted(root.glob(f"*/{CARD}"), key=lambda p: p.stat().st_mtime, reverse=True):
+        try:
+            found.append((path.parent, read_card(path.parent)))
+        except ModelFileError:
+            continue  # a damaged model is told when it is opened, not here
+    return found
+
+
+def remove_model(folder: str | Path) -> None:
+    """Delete a model folder; refuses a folder that is no model (U140)."""
+    read_card(folder)
+    shutil.rmtree(folder)
+
+
+def _content(folder: Path, name: str, expected: str) -> bytes:
+    if Path(name).name != name:
+        raise _damaged(folder, CARD, f"it lists {name!r}, which is no plain file name")
+    try:
+        content = (folder / name).read_bytes()
+    except OSError as error:
+        raise _damaged(folder, name, "it is missing") from error
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise _damaged(folder, name, "its SHA-256 is not the one on the card")
+    return content
+
+
+def _damaged(folder: str | Path, name: str, why: str) -> ModelFileError:
+    return ModelFileError(
+        "U141", f"{name} of {folder} is damaged or was altered: {why}", "use a copy of the model"
+    )

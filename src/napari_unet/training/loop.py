@@ -1,0 +1,206 @@
+"""The training loop, as a generator of events."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from napari_unet.config import InputError, TrainConfig, overlay
+from napari_unet.events import Finished, Noted, Saved, Started
+from napari_unet.library.checkpoints import load_checkpoint
+from napari_unet.library.folders import CARD, WEIGHTS, read_card, read_tensors, verify
+from napari_unet.models.device import choose_device
+from napari_unet.training.data import load_data
+from napari_unet.training.record import write_record
+from napari_unet.training.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from napari_unet.events import TrainEvent
+    from napari_unet.library.card import Card
+    from napari_unet.training.data import Pair, TrainingData
+
+
+def train(
+    config: TrainConfig,
+    pairs: Sequence[Pair],
+    folder: str | Path,
+    *,
+    parent: str | Path | None = None,
+    resume: bool = False,
+) -> Generator[TrainEvent, None, None]:
+    """Train a model and keep it in `folder`, yielding what happens as it happens.
+
+    Close the generator to stop early: the best network so far becomes the model, and a
+    checkpoint is written from which `resume=True` goes on. To pause, do not ask for the next
+    event; the clock of a budget in minutes stands still meanwhile.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        What to learn and how. Channels and classes follow the data.
+    pairs : sequence of (image, labels)
+        Pictures, arrays or paths; see `load_data`.
+    folder : str or Path
+        The model folder to be; must not hold a model yet, unless it is resumed.
+    parent : str or Path, optional
+        A model to fine-tune: its network and its normalisation are taken over.
+    resume : bool
+        Go on from the newest intact checkpoint. On a CPU with the same number of threads the
+        final parameters are bit-identical to those of a run that was never stopped (when the
+        budget is in epochs).
+
+    Raises
+    ------
+    InputError
+        Before anything is written, for whatever cannot be used.
+    """
+    run, notes = prepare(config, pairs, folder, parent, resume=resume)
+    yield Started(run.total_steps)
+    for note in notes:
+        yield Noted(note)
+    try:
+        yield from _learn(run)
+    except GeneratorExit:
+        if run.step and not run.best:
+            run.validate()
+        run.save()
+        write_record(run, parent=_name_of(parent))
+        raise
+    card = write_record(run, parent=_name_of(parent))
+    yield Saved(str(run.folder), run.step)
+    yield Finished(str(run.folder), dict(card.training))
+
+
+def _learn(run: Run) -> Iterator[TrainEvent]:
+    """Step, validate and save until the budget is used up."""
+    if run.done and not run.best:  # an untrained model is a valid model
+        yield run.validate()
+    while not run.done:
+        while not run.done and run.step < (run.epoch + 1) * run.steps_per_epoch:
+            yield run.take_step()
+            if run.save_is_due:
+                yield Saved(str(run.save()), run.step)
+        yield run.validate()
+        yield Saved(str(run.save()), run.step)
+
+
+def prepare(
+    config: TrainConfig,
+    pairs: Sequence[Pair],
+    folder: str | Path,
+    parent: str | Path | None = None,
+    *,
+    resume: bool = False,
+) -> tuple[Run, list[str]]:
+    """Check everything and return a run that is ready to step, with what the user should know.
+
+    Writes nothing. Parameters and errors are those of `train`.
+    """
+    folder = Path(folder)
+    checkpoint = load_checkpoint(folder) if resume else None
+    if (folder / CARD).exists() and checkpoint is None:
+        raise InputError(
+            "U131", f"{folder} already holds a model", "choose another name, or resume it"
+        )
+    device = choose_device(config.device)
+    card = verify(parent) if parent is not None else None
+    if card is not None:
+        config = _inherit(config, card)
+    data = load_data(config, pairs)
+    notes = list(data.notes)
+    config = _fit(config, data, card)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    run = Run(config, data, folder, device)
+    if checkpoint is not None:
+        arrays, state = checkpoint
+        _same_settings(config, state["config"])
+        run.restore(arrays, state)
+        notes.append(f"resumed at step {run.step}")
+    elif parent is not None and card is not None:
+        notes += _take_over(run, Path(parent), card)
+    elif resume:
+        notes.append("there is no checkpoint yet: training begins anew")
+    return run, notes
+
+
+def _inherit(config: TrainConfig, card: Card) -> TrainConfig:
+    """Take the network and the normalisation of the parent."""
+    return config.model_copy(
+        update={
+            "model": card.model,
+            "normalisation": card.normalisation,
+            "loss": _loss(config, card),
+        }
+    )
+
+
+def _loss(config: TrainConfig, card: Card) -> str:
+    if card.model.classes == 1 and config.loss == "cross_entropy":
+        return "bce"
+    if card.model.classes > 1 and config.loss == "bce":
+        return "cross_entropy"
+    return config.loss
+
+
+def _fit(config: TrainConfig, data: TrainingData, card: Card | None) -> TrainConfig:
+    """Give the network the channels and classes of the data."""
+    if card is not None and card.model.in_channels != data.channels:
+        raise InputError(
+            "U119",
+            f"model {card.name!r} wants {card.model.in_channels} channels, "
+            f"the images have {data.channels}",
+            "choose images like those it was trained on",
+        )
+    classes = len(data.grammar.names)
+    if config.model.classes == 1 and classes > 2:
+        raise InputError(
+            "U151",
+            f"one logit cannot tell {classes} classes apart",
+            "choose another recipe or loss",
+        )
+    wanted = 1 if config.model.classes == 1 else max(classes, 2)
+    changes = {"model": {"in_channels": data.channels, "classes": wanted}}
+    return TrainConfig.model_validate(overlay(config.model_dump(), changes))
+
+
+def _take_over(run: Run, parent: Path, card: Card) -> list[str]:
+    """Load what fits of the parent's parameters; say what was replaced."""
+    own = run.network.state_dict()
+    theirs = read_tensors(parent, WEIGHTS, card)
+    fitting = {k: torch.from_numpy(v) for k, v in theirs.items() if own[k].shape == v.shape}
+    run.network.load_state_dict({**own, **fitting})
+    notes = [f"fine-tuned from {card.name!r}"]
+    replaced = sorted(set(own) - set(fitting))
+    if replaced:
+        notes.append(
+            f"the head was replaced: {card.name!r} has {len(card.classes)} classes, "
+            f"these labels have {len(run.data.grammar.names)} ({', '.join(replaced)})"
+        )
+    return notes
+
+
+def _same_settings(config: TrainConfig, stored: dict[str, Any]) -> None:
+    """Refuse to go on with other settings than those the run began with; budgets may grow."""
+    now = config.model_dump(mode="json")
+    free = {"epochs", "minutes", "device", "threads", "recipe"}
+    differing = sorted(k for k in now if k not in free and now[k] != stored.get(k))
+    if differing:
+        raise InputError(
+            "U154",
+            f"the checkpoint was written with another {', '.join(differing)}",
+            "resume with the settings it began with, or train into a new folder",
+        )
+
+
+def _name_of(parent: str | Path | None) -> str | None:
+    """Name a parent by its name and the checksum of its card."""
+    if parent is None:
+        return None
+    digest = hashlib.sha256((Path(parent) / CARD).read_bytes()).hexdigest()
+    return f"{read_card(parent).name} ({digest[:16]})"

@@ -1,0 +1,58 @@
+"""How parameters follow the gradient, and how fast."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from napari_unet.config import OptimiserConfig
+
+WARM_UP = 0.15  # share of a one-cycle run in which the rate rises
+LOWEST = 0.01  # of the highest rate, where cosine and one-cycle begin or end
+
+
+def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
+    """Make the optimiser that `config` names.
+
+    adam adds the decay to the gradient, where it is divided by the gradient's spread; adamw
+    shrinks the parameters themselves. adamw spares biases and normalisation (vectors).
+    """
+    if config.name == "sgd":
+        return torch.optim.SGD(
+            network.parameters(),
+            lr=config.rate,
+            momentum=config.momentum,
+            weight_decay=config.decay,
+        )
+    if config.name == "adam":
+        return torch.optim.Adam(network.parameters(), lr=config.rate, weight_decay=config.decay)
+    matrices = [p for p in network.parameters() if p.ndim > 1]
+    vectors = [p for p in network.parameters() if p.ndim <= 1]
+    return torch.optim.AdamW(
+        [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}],
+        lr=config.rate,
+        weight_decay=config.decay,
+    )
+
+
+def rate_at(config: OptimiserConfig, progress: float, epoch: int) -> float:
+    """Return the learning rate at `progress` (0 to 1) of the budget, in `epoch` (from 0)."""
+    if config.schedule == "exponential":
+        return config.rate * config.gamma**epoch
+    if config.schedule == "cosine":
+        return config.rate * _cosine(progress)
+    if config.schedule == "one_cycle":
+        if progress < WARM_UP:
+            return config.rate * _cosine(1 - progress / WARM_UP)
+        return config.rate * _cosine((progress - WARM_UP) / (1 - WARM_UP))
+    return config.rate
+
+
+def _cosine(share: float) -> float:
+    """Fall from 1 to `LOWEST` along half a cosine."""
+    return LOWEST + (1 - LOWEST) * (1 + math.cos(math.pi * min(max(share, 0.0), 1.0))) / 2

@@ -1,0 +1,83 @@
+"""Where to look next: patches that find labelled pixels of every class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_unet.training.augment import Patch, Source, draw_patch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_unet.config import AugmentConfig
+
+KEPT_PLACES = 2**17  # per image and class; more would not change the odds
+BALANCED = 0.5  # share of patches whose centre is drawn class by class
+
+
+class Sampler:
+    """Draws patches whose centres are labelled: half of them by area, half by class.
+
+    The sampler has no state that moves: `rng` decides everything, so a run that goes on after
+    a stop sees the patches it would have seen.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        The training images.
+    sizes : pair of tuples of int
+        Sizes of the image patch and of its labelled centre (see `draw_patch`).
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], sizes: tuple[tuple[int, ...], tuple[int, ...]]
+    ) -> None:
+        self.sources = sources
+        self.sizes = sizes
+        self._places: list[tuple[int, NDArray[np.intp]]] = []  # (source, flat indices)
+        classes, counts = [], []
+        for number, source in enumerate(sources):
+            for value, places in _labelled_places(source, np.random.default_rng(number)):
+                self._places.append((number, places[:KEPT_PLACES]))
+                classes.append(value)
+                counts.append(len(places))
+        area = np.asarray(counts, float)
+        by_class = np.asarray(classes)
+        even = area / np.bincount(by_class, weights=area)[by_class]
+        self._by_area = area / area.sum()
+        self._by_class = even / even.sum()
+
+    def draw(self, config: AugmentConfig | None, rng: np.random.Generator) -> Patch:
+        """Draw one patch."""
+        odds = self._by_class if rng.random() < BALANCED else self._by_area
+        number, places = self._places[rng.choice(len(odds), p=odds)]
+        source = self.sources[number]
+        centre = np.unravel_index(rng.choice(places), source.classes.shape)
+        return draw_patch(source, [int(c) for c in centre], self.sizes, config, rng)
+
+    def batch(
+        self, count: int, config: AugmentConfig | None, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+        """Draw image (B, C, *S), classes (B, *S') and weights (B, *S') of `count` patches."""
+        patches = [self.draw(config, rng) for _ in range(count)]
+        return (
+            np.stack([p.image for p in patches]),
+            np.stack([p.classes for p in patches]),
+            np.stack([p.weights for p in patches]),
+        )
+
+
+def _labelled_places(
+    source: Source, rng: np.random.Generator
+) -> list[tuple[int, NDArray[np.intp]]]:
+    """List `(class, shuffled flat indices of its labelled pixels)` for the classes present."""
+    labelled = source.weights > 0
+    found = []
+    for value in np.unique(source.classes[labelled]):
+        places = np.flatnonzero(labelled & (source.classes == value))
+        found.append((int(value), rng.permutation(places)))
+    return found

@@ -1,0 +1,163 @@
+"""Boxes to choose a layer or a model from; they are filled by the dock and know no viewer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
+
+from napari_unet.config import ModelFileError
+from napari_unet.library.folders import list_models, read_card
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from napari.layers import Layer
+
+    from napari_unet.library.card import Card
+
+
+class LayerBox(QComboBox):
+    """A box with the layers of one kind; it keeps its choice when the list changes.
+
+    Parameters
+    ----------
+    kinds : tuple of str
+        Names of the classes of layers to offer.
+    """
+
+    chosen = Signal()
+
+    def __init__(self, kinds: Sequence[str], tooltip: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._kinds = tuple(kinds)
+        self.setToolTip(tooltip)
+        _may_shrink(self)
+        self.currentIndexChanged.connect(self._on_index)
+
+    @property
+    def key(self) -> object:
+        """The `unique_id` of the layer that is chosen, or None."""
+        return self.currentData()
+
+    @key.setter
+    def key(self, key: object) -> None:
+        self.setCurrentIndex(self._index_of(key))
+
+    def fill(self, layers: Iterable[Layer], preferred: object = None) -> None:
+        """Offer `layers`; without an earlier choice, `preferred` or else the last is taken."""
+        before = self.key
+        offered = [layer for layer in layers if type(layer).__name__ in self._kinds]
+        self.blockSignals(True)
+        self.clear()
+        for layer in offered:
+            self.addItem(layer.name, layer.unique_id)
+        at = next((i for i in map(self._index_of, (before, preferred)) if i >= 0), self.count() - 1)
+        self.setCurrentIndex(at)
+        self.blockSignals(False)
+        self.chosen.emit()
+
+    def _index_of(self, key: object) -> int:
+        found = (i for i in range(self.count()) if key is not None and self.itemData(i) == key)
+        return next(found, -1)
+
+    def _on_index(self, _index: int) -> None:
+        self.chosen.emit()
+
+
+class ModelBox(QWidget):
+    """A box with the models of the library, and a button for a folder elsewhere.
+
+    Parameters
+    ----------
+    nothing : str
+        What to call the choice of no model; empty to offer no such choice.
+    """
+
+    chosen = Signal()
+    refused = Signal(Exception)  # the folder is no model
+
+    def __init__(self, tooltip: str, nothing: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._nothing = nothing
+        self._others: dict[str, Card] = {}
+        self.box = QComboBox()
+        self.box.setToolTip(tooltip)
+        _may_shrink(self.box)
+        self.box.currentIndexChanged.connect(self._on_index)
+        self.browse_button = QToolButton()
+        self.browse_button.setText("…")
+        self.browse_button.setToolTip("Choose a model folder elsewhere.")
+        self.browse_button.clicked.connect(self._on_browse)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.box, stretch=1)
+        layout.addWidget(self.browse_button)
+
+    @property
+    def folder(self) -> str:
+        """The folder of the model that is chosen; empty for none."""
+        return str(self.box.currentData() or "")
+
+    @property
+    def card(self) -> Card | None:
+        """The card of the model that is chosen."""
+        return read_card(self.folder) if self.folder else None
+
+    def fill(self, root: Path) -> None:
+        """Offer the models below `root`, newest first, and those chosen elsewhere."""
+        before = self.folder
+        models = {str(folder): card for folder, card in list_models(root)} | self._others
+        self.box.blockSignals(True)
+        self.box.clear()
+        if self._nothing:
+            self.box.addItem(self._nothing, "")
+        for folder, card in models.items():
+            self.box.addItem(_words(card), folder)
+        self.box.setCurrentIndex(max(0, self.box.findData(before)))
+        self.box.blockSignals(False)
+        self.chosen.emit()
+
+    def choose(self, folder: str | Path) -> None:
+        """Choose the model in `folder`, which may lie anywhere."""
+        at = self.box.findData(str(folder))
+        if at < 0:
+            try:
+                card = read_card(folder)
+            except ModelFileError as error:
+                self.refused.emit(error)
+                return
+            self._others[str(folder)] = card
+            self.box.addItem(_words(card), str(folder))
+            at = self.box.count() - 1
+        self.box.setCurrentIndex(at)
+
+    def _on_browse(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Choose a model folder", self.folder)
+        if folder:
+            self.choose(folder)
+
+    def _on_index(self, _index: int) -> None:
+        self.chosen.emit()
+
+
+def _words(card: Card) -> str:
+    dice = card.training.get("best", {}).get("dice")
+    score = f", Dice {dice:.2f}" if dice is not None else ""
+    return f"{card.name} ({card.model.ndim}-D {card.model.architecture}{score})"
+
+
+def _may_shrink(box: QComboBox) -> None:
+    """Let long names be cut rather than widen the dock."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(12)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

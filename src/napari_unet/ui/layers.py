@@ -1,0 +1,237 @@
+"""What a layer is to us: named axes, and an array that the engine can read."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import uuid
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.arrays.axes import LETTERS, SPACE, adopt_axes, name_axes
+from napari_unet.config import InputError
+from napari_unet.engine.jobs import ArrayRef
+from napari_unet.ui.space import differences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from napari.layers import Layer
+
+MOST_CHANNELS = 16  # an axis longer than this is not offered as channels
+CHUNK = 512  # pixels per edge in the scratch folder
+BLOCK_ELEMENTS = 2**24  # copied at once
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a worker thread may know of a layer: its array and what its axes mean."""
+
+    data: Any
+    axes: str
+    spacing: tuple[float, ...]  # one per spatial axis Z Y X that it has
+    name: str
+
+
+def find_layer(layers: Iterable[Layer], key: object) -> Layer | None:
+    """Return the layer whose `unique_id` is `key`, or None when it was deleted."""
+    return next((layer for layer in layers if key is not None and layer.unique_id == key), None)
+
+
+def first_level(layer: Layer) -> Any:
+    """Return the array of a layer at full resolution; nothing is read."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def axes_choices(layer: Layer, ndim: int) -> list[tuple[str, str]]:
+    """List what the axes of an image can mean to a network of `ndim` dimensions.
+
+    Returns
+    -------
+    list of (axes, words)
+        The likeliest first.
+
+    Raises
+    ------
+    InputError
+        U112, U113, U116 for an array that no such network can take.
+    """
+    data, space = first_level(layer), SPACE[-ndim:]
+    guess = name_axes(data, ndim=ndim, rgb=layer_is_rgb(layer), name=layer.name).axes
+    loops = len(guess) - ndim
+    shapes = [guess]
+    if loops and not layer_is_rgb(layer):
+        outer = "Q" * (loops - 1)
+        shapes.append("Q" * loops + space)
+        shapes += [outer + space + "C"] if data.shape[-1] <= MOST_CHANNELS else []
+        shapes += [outer + "C" + space] if data.shape[loops - 1] <= MOST_CHANNELS else []
+    known = list(dict.fromkeys(adopt_axes(axes, ndim) for axes in shapes))
+    named = "".join(layer.axis_labels).upper()
+    if len(named) == len(guess) and set(named) <= set(LETTERS) and set(space) <= set(named):
+        known = [named, *(axes for axes in known if axes != named)]
+    return [(axes, _axes_words(axes, data.shape, ndim)) for axes in known]
+
+
+def layer_is_rgb(layer: Layer) -> bool:
+    """Return whether the last axis of a layer is colour."""
+    return bool(getattr(layer, "rgb", False))
+
+
+def source_of(layer: Layer, axes: str) -> Source:
+    """Collect what is needed to hand a layer to the engine; nothing is read.
+
+    The alpha channel of an RGBA layer is left out.
+    """
+    data = first_level(layer)
+    if layer_is_rgb(layer) and data.shape[-1] == 4:
+        data = _lazy(data)[..., :3]
+    scaled = axes.replace("C", "") if layer.ndim < len(axes) else axes
+    scale = dict(zip(scaled, layer.scale, strict=True))
+    spacing = tuple(float(scale[letter]) for letter in SPACE if letter in scale)
+    return Source(data=data, axes=axes, spacing=spacing, name=str(layer.name))
+
+
+def check_pair(image: Layer, labels: Layer, axes: str) -> tuple[str, ...]:
+    """Check that labels lie on their image; return warnings in words.
+
+    Raises
+    ------
+    InputError
+        U102 when the shapes differ; the remedy says so when they are swapped.
+    """
+    shape = tuple(n for n, a in zip(first_level(image).shape, axes, strict=True) if a != "C")
+    found = tuple(first_level(labels).shape)
+    if found != shape:
+        swapped = sorted(found) == sorted(shape)
+        raise InputError(
+            "U102",
+            f"labels {_times(found)} (layer {labels.name!r}) do not match image {_times(shape)} "
+            f"(layer {image.name!r})",
+            "their axes are swapped: transpose one of them"
+            if swapped
+            else "crop the image or choose the labels drawn on it",
+        )
+    return tuple(
+        f"{labels.name!r} has another {name} than {image.name!r}: are they of one image?"
+        for name in differences(image, labels)
+    )
+
+
+def path_of(data: Any) -> Path | None:
+    """Return where an array lies on disk when a file holds exactly it, else None."""
+    if _module(data).startswith("dask"):  # as zarr readers make it, and nothing done to it since
+        data = data.dask.get(f"original-{data.name}")
+    if _module(data).startswith("zarr"):
+        root = getattr(data.store, "root", None)
+        return Path(root) / data.path if root is not None else None
+    if isinstance(data, np.memmap) and str(data.filename).endswith(".npy"):
+        whole = np.load(str(data.filename), mmap_mode="r", allow_pickle=False)
+        same = (whole.offset, whole.shape, whole.dtype, whole.strides)
+        if same == (data.offset, data.shape, data.dtype, data.strides):
+            return Path(str(data.filename))
+    return None
+
+
+def store(
+    source: Source,
+    folder: Path,
+    *,
+    snapshot: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+) -> ArrayRef:
+    """Make an array readable for the engine; runs in a worker thread.
+
+    Parameters
+    ----------
+    source : Source
+        From `source_of`.
+    folder : Path
+        The scratch folder.
+    snapshot : bool
+        Copy even what lies on disk, because the user may go on painting.
+    stopped : callable
+        Asked before each block; true ends the copy.
+
+    Returns
+    -------
+    ArrayRef
+        The file of the array itself, or of a copy made block by block.
+    """
+    path = None if snapshot else path_of(source.data)
+    if path is None:
+        path = folder / f"{uuid.uuid4().hex}.zarr"
+        copy_blocks(source.data, path, stopped)
+    return ArrayRef(path=str(path), axes=source.axes, spacing=source.spacing, name=source.name)
+
+
+def copy_blocks(data: Any, path: Path, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Copy an array to a zarr array at `path`, a few megabytes at a time, in native byte order.
+
+    Raises
+    ------
+    InputError
+        U116 for a dtype that is no number.
+    """
+    import zarr
+
+    dtype = np.dtype(data.dtype)
+    if dtype.kind not in "buif":
+        raise InputError("U116", f"an array of dtype {dtype}", "convert it to numbers")
+    edges = (CHUNK if axis >= data.ndim - 3 else 1 for axis in range(data.ndim))
+    chunks = tuple(max(1, min(n, edge)) for n, edge in zip(data.shape, edges, strict=True))
+    target = zarr.create_array(
+        store=str(path),
+        shape=data.shape,
+        chunks=_shrink(chunks),
+        dtype=dtype.newbyteorder("="),
+        compressors=None,
+    )
+    for block in _blocks(data.shape, target.chunks):
+        if stopped():
+            return
+        target[block] = np.asarray(data[block])
+
+
+def _shrink(chunks: tuple[int, ...]) -> tuple[int, ...]:
+    """Thin chunks along their first axes until one is at most a block."""
+    sizes = list(chunks)
+    for axis, size in enumerate(sizes):
+        others = math.prod(sizes) // max(size, 1)
+        sizes[axis] = max(1, min(size, BLOCK_ELEMENTS // max(others, 1)))
+    return tuple(sizes)
+
+
+def _blocks(shape: tuple[int, ...], chunks: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """Cut a shape along the chunks: no two blocks write the same one."""
+    ranges = (range(0, n, size) for n, size in zip(shape, chunks, strict=True))
+    for corner in itertools.product(*ranges):
+        yield tuple(slice(a, a + size) for a, size in zip(corner, chunks, strict=True))
+
+
+def _axes_words(axes: str, shape: tuple[int, ...], ndim: int) -> str:
+    """Say what axes mean: `12 images, each on its own, 3 channels`."""
+    sizes = dict(zip(axes, shape, strict=True))
+    thing = {1: "line", 2: "image", 3: "volume"}[ndim]
+    n = math.prod(m for letter, m in sizes.items() if letter not in SPACE[-ndim:] + "C")
+    words = f"{n} {thing}s, each on its own" if n > 1 else f"one {thing}"
+    return f"{words}, {sizes['C']} channels" if "C" in sizes else words
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "x".join(str(n) for n in shape)
+
+
+def _module(data: Any) -> str:
+    return type(data).__module__
+
+
+def _lazy(data: Any) -> Any:
+    """Wrap a zarr array, which reads whatever is sliced, so that slicing reads nothing."""
+    if not _module(data).startswith("zarr"):
+        return data
+    wrap: Any = import_module("dask.array").from_array
+    return wrap(data)

@@ -1,0 +1,66 @@
+"""Any legal value of any config, drawn from the types and ranges of its fields."""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from hypothesis import strategies as st
+
+from napari_unet.config import ARCHITECTURES, LOSSES, Config
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+FREE = {
+    "architecture": st.sampled_from(sorted(ARCHITECTURES)),
+    "loss": st.sampled_from(sorted(LOSSES)),
+}
+
+
+def configs(kind: type[Config]) -> st.SearchStrategy[dict[str, Any]]:
+    """Draw the settings of `kind`, some of them left at their defaults."""
+    return st.fixed_dictionaries(
+        {}, optional={n: values(n, f) for n, f in kind.model_fields.items()}
+    )
+
+
+def values(name: str, field: FieldInfo) -> st.SearchStrategy[Any]:
+    """Draw a legal value of one field."""
+    return FREE[name] if name in FREE else of_type(field.annotation, field.metadata)
+
+
+def of_type(kind: Any, bounds: list[Any]) -> st.SearchStrategy[Any]:
+    """Draw a value of an annotation within its bounds."""
+    if isinstance(kind, type) and issubclass(kind, Config):
+        return configs(kind)
+    if get_origin(kind) is Literal:
+        return st.sampled_from(get_args(kind))
+    if get_origin(kind) is Annotated:
+        plain_kind, *notes = get_args(kind)
+        return of_type(plain_kind, [m for note in notes for m in getattr(note, "metadata", [note])])
+    if get_origin(kind) is tuple:
+        return st.lists(of_type(get_args(kind)[0], []), min_size=1, max_size=3).map(tuple)
+    if get_args(kind):
+        return st.one_of([of_type(part, bounds) for part in get_args(kind)])
+    plain = {bool: st.booleans(), str: st.text(max_size=9), NoneType: st.none()}
+    return plain[kind] if kind in plain else number(kind, bounds)
+
+
+def number(kind: type, bounds: list[Any]) -> st.SearchStrategy[Any]:
+    """Draw an int or a float within annotated bounds."""
+    low, high, limits = None, None, {}
+    for bound in bounds:
+        match bound:
+            case Ge(ge=low):
+                pass
+            case Gt(gt=low):
+                limits["exclude_min"] = True
+            case Le(le=high):
+                pass
+            case Lt(lt=high):
+                limits["exclude_max"] = True
+    if kind is int:
+        return st.integers(low, high)
+    return st.floats(low, high, allow_nan=False, allow_infinity=False, **limits)

@@ -1,0 +1,22 @@
+"""How to apply a model: what can be asked for."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from napari_unet.config import PredictConfig, explain
+
+
+@pytest.mark.parametrize("outputs", [(), ("classes", "masks")])
+def test_outputs_are_known_and_at_least_one(outputs: tuple[str, ...]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        PredictConfig(outputs=outputs)
+    assert explain(caught.value).code == "U150"
+
+
+@pytest.mark.parametrize("tile", [0, -64, "large"])
+def test_a_tile_is_a_size_or_auto(tile: int | str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        PredictConfig(tile=tile)
+    assert explain(caught.value).code == "U150"

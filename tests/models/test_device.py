@@ -1,0 +1,62 @@
+"""Devices that are there, and errors that say memory ran out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_unet.config import InputError
+from napari_unet.models.device import choose_device, is_out_of_memory
+
+
+def test_auto_is_a_device_that_works() -> None:
+    assert torch.ones(2, device=choose_device("auto")).sum().item() == 2
+
+
+def test_cpu_is_always_there() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["cuda:77", "gpu", "", "CPU", "meta"])
+def test_what_is_not_there_is_refused_with_the_choice(name: str) -> None:
+    with pytest.raises(InputError, match=r"choose from auto, .*cpu") as caught:
+        choose_device(name)
+    assert caught.value.code == "U160"
+
+
+def test_too_much_for_the_cpu_is_recognised() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**46)
+    assert is_out_of_memory(caught.value)
+
+
+def test_too_much_for_numpy_is_recognised() -> None:
+    with pytest.raises(MemoryError) as caught:
+        np.empty(2**48)
+    assert is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8.01 GB)"),
+        RuntimeError("[enforce fail] data. DefaultCPUAllocator: not enough memory: you tried"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    ],
+)
+def test_known_words_are_recognised(error: Exception) -> None:
+    assert is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Sizes of tensors must match except in dimension 1"),
+        ValueError("out of memory"),
+        KeyboardInterrupt(),
+    ],
+)
+def test_other_errors_are_not(error: BaseException) -> None:
+    assert not is_out_of_memory(error)
