@@ -24,6 +24,7 @@ ROOMS = (
     "training", "inference", "exchange", "engine", "cli", "ui",
 )  # fmt: skip
 TORCH_ROOMS = frozenset({"models", "training", "inference", "exchange"})
+SERVER_HALF = frozenset({SRC / "engine/server.py", SRC / "engine/work.py"})
 VIEWER = frozenset(
     {"napari", "qtpy", "superqt", "magicgui", "pyqtgraph", "vispy", "PyQt5", "PyQt6", "PySide6"}
 )
@@ -115,13 +116,17 @@ def test_a_file_imports_only_rooms_to_its_left(path: Path) -> None:
 @every_file
 def test_torch_stays_on_its_side_of_the_wall(path: Path) -> None:
     room = room_of(path)
-    served = room in TORCH_ROOMS or path == SRC / "engine/server.py"
+    served = room in TORCH_ROOMS or path in SERVER_HALF
     for found in imports(path):
         where = f"{path.relative_to(ROOT)}:{found.line} imports {found.module}"
         if found.package == "torch":
             assert served or (room == "cli" and found.when != "start"), where
         if found.room in TORCH_ROOMS and room in {"engine", "ui"} and not served:
             assert found.when == "typing", f"{where}, which imports torch"
+        if room != "engine" and found.module.startswith(
+            ("napari_unet.engine.server", "napari_unet.engine.work")
+        ):
+            assert (room, found.when) == ("cli", "later"), f"{where}, the other process"
 
 
 @every_file
@@ -136,7 +141,7 @@ def modules_without_torch(*, ui: bool) -> list[str]:
         ".".join(path.relative_to(SRC.parent).with_suffix("").parts).removesuffix(".__init__")
         for path in FILES
         if room_of(path) not in TORCH_ROOMS
-        and path not in {SRC / "__main__.py", SRC / "engine/server.py"}
+        and path not in {SRC / "__main__.py", *SERVER_HALF}
         and (room_of(path) == "ui") == ui
     ]
 

@@ -53,15 +53,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
 
 
-# Settings
-
-
 def settings_page() -> str:
     recipes = "\n".join(recipe(name) for name in RECIPES)
     return f"""# Settings
 
-Every setting has one definition. The form in the window, the flag `--set name=value`, `config.json` in a model folder and this page are made
-from it. Names with a dot are nested: `--set optimiser.rate=0.001`, in Python `TrainConfig.from_recipe("quick", optimiser={{"rate": 0.001}})`.
+Every setting has one definition. The form in the window, the flag `--set name=value`,
+`config.json` in a model folder and this page are made from it. Names with a dot are nested:
+`--set optimiser.rate=0.001` in the shell is, in Python,
+`TrainConfig.from_recipe("quick", optimiser={{"rate": 0.001}})`.
 
 ## Training
 
@@ -77,7 +76,8 @@ What is left out takes the value of the architecture's paper, see [Networks](net
 
 ## Recipes
 
-A recipe is a set of settings by name; whatever it does not name keeps its default, and whatever you name yourself wins.
+A recipe is a set of settings by name. Whatever it does not name keeps its default, and whatever
+you name yourself wins.
 
 {recipes}
 ## Prediction
@@ -117,7 +117,7 @@ def allowed(field: FieldInfo, schema: dict[str, Any]) -> str:
     words = list(kinds(field.annotation))
     bounds = {k: v for form in schema.get("anyOf", [schema]) for k, v in form.items()}
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {bounds[key]:g}" for key, sign in signs.items() if key in bounds]
+    limits = [f"{sign} {bounds[key]:,}" for key, sign in signs.items() if key in bounds]
     return ", ".join(words) + (f" ({', '.join(limits)})" if limits else "")
 
 
@@ -138,8 +138,9 @@ def kinds(kind: Any) -> Iterator[str]:
 
 def default(field: FieldInfo) -> str:
     value = field.get_default()
-    shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
-    return f"`{'none' if shown is None else shown}`"
+    if isinstance(value, tuple):
+        return ", ".join(f"`{item}`" for item in value)
+    return f"`{json.dumps(value).strip(chr(34))}`".replace("null", "none")
 
 
 def cell(text: Any) -> str:
@@ -149,9 +150,6 @@ def cell(text: Any) -> str:
 def recipe(name: str) -> str:
     text = json.dumps(RECIPES[name], indent=2)
     return f"### `{name}`\n\n```json\n{text}\n```\n"
-
-
-# Networks
 
 
 def networks_page() -> str:
@@ -167,8 +165,8 @@ def networks_page() -> str:
     return f"""# Networks
 
 {table(["name", "title", "paper", "its settings"], zoo)}
-All of them come in 1-D, 2-D and 3-D from one code. Numbers on this page are counted and measured on the networks that the program
-builds; the same are printed by `napari-unet describe NAME`.
+All of them come in 1-D, 2-D and 3-D from one code. Numbers on this page are counted and measured on
+the networks that the program builds; `napari-unet describe NAME` prints the same.
 
 ## Parameters
 
@@ -177,14 +175,17 @@ For one channel and two classes, with the settings above:
 {table(["network", "1-D", "2-D", "3-D"], [count_row(name) for name in ARCHITECTURES])}
 ## Geometry
 
-Pixels per axis, measured (see [Overlap-tile](../concepts/overlap-tile.md)). *Sees* is the formula 6 · 2^d − 2 for *d* poolings;
-*margin* is what was measured, rounded up to a multiple of *step*.
+Pixels per axis, measured (see [Overlap-tile](../concepts/overlap-tile.md)). *Sees* is a formula for
+what an aligned block of outputs sees beside it: 6 · 2<sup>*d*</sup> − 2 with *d* poolings, and
+6 · 2<sup>*d*</sup> − 4, all of which is the lost border, where convolutions are valid. *Margin* was
+measured without it, and rounded up to a multiple of *step*.
 
 {table(["network", "poolings", "step", "sees", "margin", "lost"], geometry_rows())}
 ## The network of 2015, layer by layer
 
-572 pixels in, 388 out. A convolution with kernels of *k* pixels has *k* · inputs weights and one bias for each of its outputs; the middle columns
-calculate that from the figure of the paper, the last two are counted on the network.
+572 pixels in, 388 out. A convolution with a kernel of *k* pixels has *k* · inputs weights and one
+bias for each of its outputs. The columns in the middle calculate that from the figure of the
+paper; the last two are counted on the network.
 
 {layer_table()}"""
 
@@ -198,11 +199,12 @@ def geometry_rows() -> Iterator[list[Any]]:
     for name in ARCHITECTURES:
         for depth in (2, 3, 4, 5):
             g = measure(ModelConfig(architecture=name, ndim=1, depth=depth))
-            yield [f"`{name}`", depth, *g.step, 6 * 2**depth - 2, *g.margin, *g.lost]
+            sees = 6 * 2**depth - (4 if any(g.lost) else 2)
+            yield [f"`{name}`", depth, *g.step, sees, *g.margin, *g.lost]
 
 
 def figure_1() -> Iterator[tuple[str, int, int, int]]:
-    """Yield the layers of Fig. 1 in Ronneberger et al. 2015: what, kernel pixels, inputs, outputs."""
+    """Yield the layers of the paper's Fig. 1: what, pixels of the kernel, inputs, outputs."""
     widths = [64, 128, 256, 512, 1024]
     for before, width in zip([1, *widths], widths, strict=False):
         yield "3 × 3", 9, before, width
@@ -228,16 +230,13 @@ def layer_table() -> str:
     return table(["layer", "formula", "gives", "counted", "output"], rows)
 
 
-# Command line
-
-
 def command_line_page() -> str:
     parser = make_parser()
     (choices,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))  # noqa: SLF001 (argparse has no public list)
     commands = "\n".join(command(name, one) for name, one in choices.choices.items())
     return f"""# Command line
 
-{parser.description} How to put the commands to use is told in [Work from the shell](../how-to/command-line.md).
+{parser.description} [Work from the shell](../how-to/command-line.md) puts the commands to use.
 
 {commands}"""
 
@@ -257,6 +256,7 @@ def usage_of(action: argparse.Action) -> str:
 
 def called(action: argparse.Action) -> str:
     value = "" if action.nargs == 0 else str(action.metavar or action.dest).upper()
+    value = value.replace("|", " or ")
     return " ".join(filter(None, [*action.option_strings[-1:], value]))
 
 

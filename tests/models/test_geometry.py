@@ -62,12 +62,13 @@ def test_measuring_is_fast_at_any_width() -> None:
 
 
 def test_measuring_leaves_random_numbers_and_modes_alone() -> None:
-    before = torch.random.get_rng_state()
+    before, threads = torch.random.get_rng_state(), torch.get_num_threads()
     with torch.inference_mode():
         measure(ModelConfig(architecture="attention", depth=3, norm="none"))
         assert torch.is_inference_mode_enabled()
         assert not torch.is_grad_enabled()
     assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
 
 
 def test_gate_strides_follow_the_levels() -> None:

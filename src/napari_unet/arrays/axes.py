@@ -264,7 +264,7 @@ def _guess(shape: tuple[int, ...], ndim: int, rgb: bool, labels: bool) -> str:
 def _as_array(data: Any, called: str) -> Any:
     try:
         array = data if hasattr(data, "shape") and hasattr(data, "dtype") else np.asarray(data)
-        kind = np.dtype(array.dtype).kind
+        kind: str = np.dtype(array.dtype).kind
     except (TypeError, ValueError):  # a ragged list; the dtype of another library
         array, kind = data, "?"
     if kind not in "biuf" or isinstance(array, np.ma.MaskedArray):

@@ -61,9 +61,12 @@ def _mapped(
 
 @contextmanager
 def _paged(path: Path) -> Iterator[Any]:
-    with _silent(), tifffile.TiffFile(path) as file:
-        with file.series[0].aszarr(chunkmode="page", level=0) as store:
-            yield zarr.open_array(store, mode="r")
+    with (
+        _silent(),
+        tifffile.TiffFile(path) as file,
+        file.series[0].aszarr(chunkmode="page", level=0) as store,
+    ):
+        yield zarr.open_array(store, mode="r")
 
 
 @contextmanager

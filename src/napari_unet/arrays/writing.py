@@ -158,11 +158,8 @@ def _check_replaceable(path: Path) -> None:
     """Refuse to replace anything but an empty folder or an older result: no zarr of the user."""
     if not os.path.lexists(path):
         return
-    if is_zarr(path):
-        replaceable = _is_ours(path)
-    else:
-        replaceable = path.is_dir() and not any(path.iterdir())
-    if not replaceable:
+    empty = path.is_dir() and not any(path.iterdir())
+    if not (empty or (is_zarr(path) and _is_ours(path))):
         what = f"{path} exists and is no result of this program"
         raise StorageError("U130", what, "choose another name, or remove it yourself")
 

@@ -51,7 +51,7 @@ def _train_config(arguments: argparse.Namespace) -> TrainConfig:
         raise InputError(
             "U126", f"{arguments.config} cannot be read as JSON", "give a config.json"
         ) from error
-    return TrainConfig.fromread_settings(stored, changes)
+    return TrainConfig.from_settings(stored, changes)
 
 
 def _given(flags: dict[str, Any]) -> dict[str, Any]:

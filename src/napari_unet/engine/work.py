@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_unet.arrays.axes import Picture
 from napari_unet.arrays.source import as_picture
 from napari_unet.arrays.writing import create_arrays
 from napari_unet.engine.jobs import (
@@ -23,6 +22,7 @@ from napari_unet.events import Finished, Started
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from napari_unet.arrays.axes import Picture
     from napari_unet.events import Event
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from napari_unet.config import InputError
-from napari_unet.models.attention import gate_strides, watch_gates
+from napari_unet.models.attention import watch_gates
 from napari_unet.models.device import is_out_of_memory
+from napari_unet.models.geometry import gate_strides
 from napari_unet.models.tiles import gate_tile, probabilities, run_tile
 from napari_unet.tiling import Tile, cut, split_tile
 

@@ -16,7 +16,7 @@ from napari_unet.events import Finished, Noted, Started, TileDone
 from napari_unet.inference.canvas import Canvas, edges
 from napari_unet.inference.model import Model, open_model
 from napari_unet.inference.outputs import Outputs
-from napari_unet.models.attention import gate_strides
+from napari_unet.models.geometry import gate_strides
 from napari_unet.tiling import Tile, order_tiles, plan_tiles, split_tile
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ def measure(config: ModelConfig) -> Geometry:
     """Measure step, margin, lost border and smallest input of the network `config` names.
 
     Takes a fraction of a second, once for all networks that differ in width, channels, classes,
-    dimensions and dropout only. Torch's random state is left as it was.
+    dimensions and dropout only. Torch's random state and modes are left as they were.
 
     Raises
     ------
@@ -108,14 +108,22 @@ def _simplify(network: nn.Module) -> None:
 
 @contextmanager
 def _probing() -> Iterator[None]:
-    """Build and differentiate on the CPU whatever mode the caller is in; restore its randomness."""
-    with (
-        torch.random.fork_rng(devices=[]),
-        torch.device("cpu"),
-        torch.inference_mode(mode=False),
-        torch.enable_grad(),
-    ):
-        yield
+    """Differentiate on the CPU whatever mode the caller is in; leave torch's state as it was.
+
+    One thread: for lines this short, more of them only wait for each other.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with (
+            torch.random.fork_rng(devices=[]),
+            torch.device("cpu"),
+            torch.inference_mode(mode=False),
+            torch.enable_grad(),
+        ):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _ones(size: int) -> Tensor:

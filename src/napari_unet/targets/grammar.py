@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_unet.config import InputError
-from napari_unet.targets.numbering import check_labels
+from napari_unet.targets.numbering import check_labels, number_regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 256
 MANY_CLASSES = 20  # from here on, objects taken for classes are the likelier reading
+FEW_OBJECTS, MANY_PARTS = 8, 4  # so few numbers, in so many places each, look like classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def recognise(
     _require_labels(present, counts, config)
     notes = _tell_ignored(counts, config)
     if config.kind == "instances":
-        return _read_instances(present, config, notes)
+        return _read_instances(labels, present, config, notes)
     return _read_classes(present, config, n_classes, notes)
 
 
@@ -125,7 +126,10 @@ def _tell_ignored(counts: Counter[int], config: LabelConfig) -> tuple[str, ...]:
 
 
 def _read_instances(
-    present: Mapping[int, int], config: LabelConfig, notes: tuple[str, ...]
+    labels: Sequence[ArrayLike],
+    present: Mapping[int, int],
+    config: LabelConfig,
+    notes: tuple[str, ...],
 ) -> Grammar:
     background = background_value(config)
     objects = [value for value in present if value != background]
@@ -142,7 +146,22 @@ def _read_instances(
             f"labels hold {_list(present)} only: read as background and objects, "
             "one for each connected region",
         )
+    elif len(objects) <= FEW_OBJECTS:
+        notes += _tell_parts(labels, objects)
     return Grammar((0, 1), ("background", "object"), notes, split)
+
+
+def _tell_parts(labels: Sequence[ArrayLike], objects: Sequence[int]) -> tuple[str, ...]:
+    """Warn of classes taken for instances: few numbers, each in many places."""
+    n_regions = 0
+    for array in map(np.asarray, labels):
+        n_regions += int(number_regions(np.where(np.isin(array, objects), array, 0)).max())
+    if n_regions <= MANY_PARTS * len(objects) * len(labels):
+        return ()
+    return (
+        f"{len(objects)} numbers ({_list(objects)}) stand in {n_regions:,} regions: "
+        "if they are classes, choose kind = classes",
+    )
 
 
 def _require_ridge(present: Mapping[int, int], config: LabelConfig) -> None:

@@ -1,12 +1,14 @@
-"""Labels as whole numbers, and objects numbered without gaps."""
+"""Labels as whole numbers; objects and regions numbered without gaps."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from skimage.measure import label
 from skimage.segmentation import relabel_sequential
 
+from napari_unet.arrays.labels import open_labels_array
 from napari_unet.config import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ def check_labels(
     Parameters
     ----------
     labels : array-like, (*S)
-        Integers, bool (becomes uint8) or floats that are all integral (become int64).
+        Integers, bool or floats that are whole numbers; read into memory.
     ignore : int or None
         The one value that may be negative.
     name : str
@@ -30,45 +32,17 @@ def check_labels(
     Returns
     -------
     integer array, (*S)
-        The array itself where it needs no conversion.
+        The array itself where it needs no conversion, see `open_labels_array`.
 
     Raises
     ------
     InputError
         U112 without a pixel, U116 neither numbers nor bool, U110 not integral, U109 negative.
     """
-    array = np.asarray(labels)
-    if array.size == 0 or array.ndim == 0:
-        raise InputError("U112", f"{name} of shape {array.shape} hold no pixel", "choose others")
-    whole = _as_integers(array, name)
-    if whole.dtype.kind == "i":
-        _refuse_negative(whole, ignore, name)
+    whole = np.asarray(open_labels_array(labels, name, ignore=ignore))
+    if whole.size == 0 or whole.ndim == 0:
+        raise InputError("U112", f"{name} of shape {whole.shape} hold no pixel", "choose others")
     return whole
-
-
-def _as_integers(array: NDArray[Any], name: str) -> NDArray[np.integer[Any]]:
-    if array.dtype.kind in "iu":
-        return array
-    if array.dtype.kind == "b":
-        return array.astype(np.uint8)
-    if array.dtype.kind != "f":
-        remedy = "convert them to integers, one number per object or class"
-        raise InputError("U116", f"{name} are of type {array.dtype}", remedy)
-    n_broken = int(np.count_nonzero(~np.isfinite(array) | (np.trunc(array) != array)))
-    if n_broken:
-        what = f"{name} are of type {array.dtype} and {n_broken:,} pixels are not whole numbers"
-        raise InputError("U110", what, "choose labels, not an image or probabilities")
-    return array.astype(np.int64)
-
-
-def _refuse_negative(labels: NDArray[np.integer[Any]], ignore: int | None, name: str) -> None:
-    if int(labels.min()) >= 0:
-        return
-    broken = labels[(labels < 0) & (labels != ignore)] if ignore is not None else labels[labels < 0]
-    if broken.size:
-        lowest = int(broken.min())
-        what = f"{name} are negative in {broken.size:,} pixels (lowest {lowest})"
-        raise InputError("U109", what, f"name {lowest} as the ignored value, or relabel them")
 
 
 def number_objects(labels: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
@@ -86,3 +60,19 @@ def number_objects(labels: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
     """
     numbered, _, _ = relabel_sequential(np.where(labels > 0, labels, labels.dtype.type(0)))
     return np.ascontiguousarray(numbered, dtype=np.int32)
+
+
+def number_regions(labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
+    """Number the connected regions of equal value 1, 2, 3, ...; corners connect, 0 stays 0.
+
+    Parameters
+    ----------
+    labels : integer or bool array, (*S)
+        0 is background.
+
+    Returns
+    -------
+    integer array, (*S)
+    """
+    regions: NDArray[np.integer[Any]] = label(labels, background=0, connectivity=labels.ndim)
+    return regions

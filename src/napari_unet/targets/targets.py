@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from skimage.measure import label
 
 from napari_unet.config import InputError
 from napari_unet.targets.balance import count_classes
 from napari_unet.targets.grammar import background_value
-from napari_unet.targets.numbering import check_labels
+from napari_unet.targets.numbering import check_labels, number_regions
 from napari_unet.targets.ridge import carve_ridge
 from napari_unet.targets.weights import WeightMap, weigh
 
@@ -82,7 +81,7 @@ def make_targets(
     if labels_config.kind == "instances":
         classes, objects = (found > 0).astype(np.int64), found
     else:
-        classes, objects = found.astype(np.int64, copy=False), _connected(found)
+        classes, objects = found.astype(np.int64, copy=False), number_regions(found)
     weights = weigh(classes, objects, labelled, class_weights, weight_config)
     return Targets(classes, weights.total, labelled, weights)
 
@@ -133,7 +132,7 @@ def _read_objects(
     inside = labelled & (whole != background_value(config))
     objects = np.where(inside, whole, whole.dtype.type(0))
     if grammar.split:
-        return _connected(inside)
+        return number_regions(inside)
     return carve_ridge(objects) if config.ridge else objects
 
 
@@ -149,9 +148,3 @@ def _read_classes(
         what = f"{np.count_nonzero(unknown):,} pixels have values such as {found}"
         raise InputError("U108", what, f"the known classes are {grammar.values}")
     return np.where(labelled, index, 0)
-
-
-def _connected(labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
-    """Number the connected regions of equal value; corners connect, 0 stays 0."""
-    regions: NDArray[np.integer[Any]] = label(labels, background=0, connectivity=labels.ndim)
-    return regions

@@ -76,7 +76,8 @@ def draw_patch(
         coords = _deform(coords, config, rng)
     coords += np.reshape(np.asarray(centre, np.float64), (-1,) + (1,) * len(size))
     if config is None:
-        image = source.image[(slice(None), *_nearest(coords, source.classes.shape))]
+        where = _nearest(coords, source.classes.shape)
+        image = np.stack([channel[where] for channel in source.image])
     else:
         image = np.stack([_linear(channel, coords) for channel in source.image])
         image = _vary_grey(image, config, rng)

@@ -76,7 +76,7 @@ def load_data(config: TrainConfig, pairs: Sequence[Pair]) -> TrainingData:
     planes = [plane for image, labels in opened for plane in _planes(image, labels, ndim)]
     channels = _channels(planes)
     grammar = recognise([p.labels for p in planes], config.labels)
-    counts = sum(class_counts(p.labels, grammar, config.labels) for p in planes)
+    counts = np.sum([class_counts(p.labels, grammar, config.labels) for p in planes], axis=0)
     class_weights = balance(counts) if config.weights.balance_classes else np.ones(len(counts))
     sources = [_source(p, config, grammar, class_weights) for p in planes]
     train, validation, split_note = _split(

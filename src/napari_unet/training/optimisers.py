@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -31,10 +31,12 @@ def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.O
         )
     if config.name == "adam":
         return torch.optim.Adam(network.parameters(), lr=config.rate, weight_decay=config.decay)
-    matrices = [p for p in network.parameters() if p.ndim > 1]
-    vectors = [p for p in network.parameters() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in network.parameters() if p.ndim > 1]},
+        {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW(
-        [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}],
+        groups,
         lr=config.rate,
         weight_decay=config.decay,
     )

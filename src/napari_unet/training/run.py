@@ -13,6 +13,7 @@ import torch
 from napari_unet.config import LOSSES, InputError, resolve_name
 from napari_unet.events import Stepped, Validated
 from napari_unet.library.checkpoints import save_checkpoint
+from napari_unet.models.device import place
 from napari_unet.models.geometry import measure
 from napari_unet.models.registry import build
 from napari_unet.training.optimisers import make_optimiser, rate_at
@@ -58,8 +59,7 @@ class Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.network = build(config.model)
-        layout = torch.channels_last if config.model.ndim == 2 else torch.contiguous_format
-        self.network.to(device=device, memory_format=layout)  # 0.7 of the time of the plain layout
+        place(self.network, device, config.model.ndim)
         self.optimiser = make_optimiser(self.network, config.optimiser)
         self.loss = resolve_name(LOSSES[config.loss])
         self.sampler = Sampler(data.train, self._patch_sizes())

@@ -22,6 +22,8 @@ class Child(QObject):
     ----------
     job : str
         The job it works on; empty when it is free.
+    user : int
+        Whose job it is.
     heard_s : float
         When it last said anything, on the clock of `time.monotonic`.
     """
@@ -31,7 +33,7 @@ class Child(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self.job = ""
+        self.job, self.user = "", 0
         self.heard_s = time.monotonic()
         self._kept = b""
         self._process = QProcess(self)

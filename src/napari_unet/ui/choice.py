@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
@@ -19,7 +18,8 @@ from napari_unet.config import ModelFileError
 from napari_unet.library.folders import list_models, read_card
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
+    from pathlib import Path
 
     from napari.layers import Layer
 
@@ -31,15 +31,15 @@ class LayerBox(QComboBox):
 
     Parameters
     ----------
-    kinds : tuple of str
-        Names of the classes of layers to offer.
+    kind : type
+        The class of layers to offer.
     """
 
     chosen = Signal()
 
-    def __init__(self, kinds: Sequence[str], tooltip: str, parent: QWidget | None = None) -> None:
+    def __init__(self, kind: type[Layer], tooltip: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._kinds = tuple(kinds)
+        self._kind = kind
         self.setToolTip(tooltip)
         _may_shrink(self)
         self.currentIndexChanged.connect(self._on_index)
@@ -56,7 +56,7 @@ class LayerBox(QComboBox):
     def fill(self, layers: Iterable[Layer], preferred: object = None) -> None:
         """Offer `layers`; without an earlier choice, `preferred` or else the last is taken."""
         before = self.key
-        offered = [layer for layer in layers if type(layer).__name__ in self._kinds]
+        offered = [layer for layer in layers if isinstance(layer, self._kind)]
         self.blockSignals(True)
         self.clear()
         for layer in offered:

@@ -60,14 +60,14 @@ class Engine(QObject):
         self._warm()
 
     def leave(self, user: QWidget) -> None:
-        """Strike `user` off; when it was the last one, every process ends."""
+        """Strike `user` off and end its jobs; after the last one, every process ends."""
         self._leave(id(user))
 
-    def submit(self, job: Job) -> None:
-        """Run `job` in the warm process, or in a new one."""
+    def submit(self, job: Job, user: QWidget) -> None:
+        """Run `job` for `user` in the warm process, or in a new one."""
         child = next((c for c in self._children if not c.job), None) or self._start()
         child.order(job)
-        child.job = job.job
+        child.job, child.user = job.job, id(user)
         self._watch.start()
 
     def cancel(self, job: str) -> None:
@@ -105,7 +105,11 @@ class Engine(QObject):
 
     def _leave(self, user: int, _widget: object = None) -> None:
         self._users.discard(user)
-        if not self._users and isalive(self):  # the program may be ending
+        if not isalive(self):  # the program is ending
+            return
+        for child in [c for c in self._children if c.job and c.user == user]:
+            self.abandon(child.job)
+        if not self._users:
             self.close()
 
     def _warm(self) -> None:

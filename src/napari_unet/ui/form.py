@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-TABLES: Mapping[str, Sequence[tuple[str, str]]] = {  # fields whose names stand in a table
+TABLES: Mapping[str, Sequence[tuple[str, Any]]] = {  # fields whose names stand in a table
     "architecture": [(a.title, name) for name, a in ARCHITECTURES.items()],
+    "ndim": [("1-D, signals", 1), ("2-D, images", 2), ("3-D, volumes", 3)],
     "loss": [(name.replace("_", " "), name) for name in LOSSES],
 }
 LARGEST = 10**9  # of a number without an upper bound
@@ -68,6 +69,11 @@ class Form(QWidget):
         layout.addRow(self._error)
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """What the fields hold, unchecked, by name."""
+        return {name: field.value for name, field in self._fields.items()}
+
+    @property
     def value(self) -> Config:
         """The config that the form shows.
 
@@ -76,10 +82,8 @@ class Form(QWidget):
         InputError
             For a value out of its range; also shown below the form.
         """
-        settings = dict(self._config)
-        settings.update({name: field.value for name, field in self._fields.items()})
         try:
-            return type(self._config).model_validate(settings)
+            return type(self._config).model_validate(dict(self._config) | self.settings)
         except ValidationError as error:
             raise explain(error) from error
 

@@ -47,6 +47,10 @@ class Message(QLabel):
         self.setToolTip(details)
         show_error(text)
 
+    def mark(self, error: Exception) -> None:
+        """Say what is wrong, here only: the user is still choosing."""
+        self._say(in_one_line(error), "error")
+
     def _say(self, text: str, kind: str) -> None:
         colour = COLOURS[kind]
         self.setStyleSheet(f"color: {colour}" if colour else "")

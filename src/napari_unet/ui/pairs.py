@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari.layers import Image, Labels
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
@@ -22,7 +23,6 @@ class Pairs(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._layers: Sequence[Layer] = ()
         self.rows: list[PairRow] = []
         self.add_button = QPushButton("Add another pair")
         self.add_button.setToolTip("Train on several images at once.")
@@ -40,10 +40,8 @@ class Pairs(QWidget):
 
     def fill(self, layers: Sequence[Layer]) -> None:
         """Offer `layers` in every row; labels of the shape of the image are preferred."""
-        self._layers = tuple(layers)
         for row in self.rows:
-            row.fill(self._layers)
-        self._layers = ()  # no layer is kept alive
+            row.fill(layers)
         self.changed.emit()
 
     def add_row(self) -> None:
@@ -80,10 +78,10 @@ class PairRow(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.image = LayerBox(("Image",), "The image to learn from.")
-        self.labels = LayerBox(("Labels",), "What was drawn on that image.")
+        self.image = LayerBox(Image, "The image to learn from.")
+        self.labels = LayerBox(Labels, "What was drawn on that image.")
         self.remove_button = QToolButton()
-        self.remove_button.setText("×")
+        self.remove_button.setText("✕")
         self.remove_button.setToolTip("Take this pair out.")
         self.remove_button.clicked.connect(self._on_remove)
         layout = QHBoxLayout(self)
@@ -97,11 +95,11 @@ class PairRow(QWidget):
 
     def fill(self, layers: Sequence[Layer]) -> None:
         """Offer `layers`, the labels that fit the image first."""
-        labelled = {tuple(layer.data.shape) for layer in layers if _is(layer, "Labels")}
-        fitting = (x for x in layers if _is(x, "Image") and _shape(x) in labelled)
+        labelled = {tuple(layer.data.shape) for layer in layers if isinstance(layer, Labels)}
+        fitting = (x for x in layers if isinstance(x, Image) and _shape(x) in labelled)
         self.image.fill(layers, next((x.unique_id for x in fitting), None))
         image = next((x for x in layers if x.unique_id == self.image.key), None)
-        same = (x for x in layers if _is(x, "Labels") and image and _shape(x) == _shape(image))
+        same = (x for x in layers if isinstance(x, Labels) and image and _shape(x) == _shape(image))
         self.labels.fill(layers, next((x.unique_id for x in same), None))
 
     def copy_choices(self, row: PairRow) -> None:
@@ -112,10 +110,6 @@ class PairRow(QWidget):
 
     def _on_remove(self) -> None:
         self.removed.emit(self)
-
-
-def _is(layer: Layer, kind: str) -> bool:
-    return type(layer).__name__ == kind
 
 
 def _shape(layer: Layer) -> tuple[int, ...]:

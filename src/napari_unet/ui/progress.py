@@ -11,6 +11,29 @@ from napari_unet.ui.diagnosis import duration
 STEPS = 1000  # of the bar
 
 
+class Activity:
+    """A bar in the activity dock of napari; closing it twice does no harm."""
+
+    def __init__(self) -> None:
+        self._bar: progress | None = None
+
+    def open(self, words: str) -> None:
+        """Show a new bar."""
+        self.close()
+        self._bar = progress(total=STEPS, desc=words)
+
+    def advance(self, step: int) -> None:
+        """Move the bar to `step`."""
+        if self._bar is not None and step > self._bar.n:
+            self._bar.update(step - self._bar.n)
+
+    def close(self, _widget: object = None) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
 class Progress(QWidget):
     """A bar that also stands in the activity dock of napari while a job runs.
 
@@ -23,7 +46,8 @@ class Progress(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._activity: progress | None = None
+        self._activity = Activity()
+        self.destroyed.connect(self._activity.close)  # the window may go while a job runs
         self._stopping = False
         self.bar = QProgressBar()
         self.bar.setRange(0, STEPS)
@@ -48,8 +72,7 @@ class Progress(QWidget):
 
     def open(self, phase: str) -> None:
         """Begin to show a job; how far it is, is not known yet."""
-        self.close_activity()
-        self._activity = progress(total=STEPS, desc=phase)
+        self._activity.open(phase)
         self._stopping = False
         self.pause_button.blockSignals(True)
         self.pause_button.setChecked(False)
@@ -68,26 +91,18 @@ class Progress(QWidget):
 
     def advance(self, share: float, left_s: float | None, words: str) -> None:
         """Show that `share` (0 to 1) of the job is done."""
-        if self._activity is None or self._stopping:
+        if self._stopping:
             return
         self.bar.setRange(0, STEPS)
         self.bar.setValue(round(share * STEPS))
         left = "" if left_s is None else f", {duration(left_s)} left"
         self.words.setText(words + left)
-        step = round(share * STEPS) - self._activity.n
-        if step > 0:
-            self._activity.update(step)
+        self._activity.advance(round(share * STEPS))
 
     def close_job(self) -> None:
         """Show no job any more."""
-        self.close_activity()
+        self._activity.close()
         self.hide()
-
-    def close_activity(self) -> None:
-        """Take the bar out of the activity dock of napari."""
-        if self._activity is not None:
-            self._activity.close()
-            self._activity = None
 
     def _on_pause(self, held: bool) -> None:
         self.pause_button.setText("Go on" if held else "Pause")

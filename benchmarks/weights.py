@@ -1,0 +1,132 @@
+"""Border term: ours against one distance transform per object, and against a single one.
+
+    python benchmarks/weights.py                  # 512/50 and 1024/200
+    python benchmarks/weights.py 4096/500 2048/5000 --repeats 3
+
+Times are ratios of medians of interleaved repeats, so they carry over between machines;
+seconds are of this machine. Where the usual way would take minutes, it is measured on some of
+the objects, neighbours of one another, and extrapolated, and the table says so; the largest error
+is then the difference of both ways on these objects alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.ndimage import center_of_mass, distance_transform_edt
+
+from napari_unet.targets.border import border_term
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+W0, SIGMA = 10.0, 5.0
+PATIENCE_PX = 2**26  # pixels transformed by the usual way in one run, a few seconds
+ROW = "{:>12} {:>9} {:>12} {:>12} {:>11} {:>10} {:>10} {:>11}  {}"
+
+
+def draw_disks(size: int, n_objects: int, seed: int = 0) -> NDArray[np.int32]:
+    """Return int32 labels (size, size): disks over about a third of the image, many touching."""
+    rng = np.random.default_rng(seed)
+    radius = max(1, int(size * (0.35 / (np.pi * n_objects)) ** 0.5))
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    disk = y**2 + x**2 <= radius**2
+    labels = np.zeros((size, size), np.int32)
+    for number in range(1, n_objects + 1):
+        top, left = rng.integers(0, size - len(disk) + 1, 2)
+        window = labels[top : top + len(disk), left : left + len(disk)]
+        window[disk & (window == 0)] = number
+    return labels
+
+
+def neighbours(labels: NDArray[np.int32], ids: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Sort `ids` by the distance of their centre from the centre of the first."""
+    centres = np.array(center_of_mass(labels > 0, labels, ids))
+    return ids[np.argsort(np.linalg.norm(centres - centres[0], axis=1))]
+
+
+def one_per_object(labels: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Stack one transform of the whole image per object, sort, add the first two."""
+    ids = np.unique(labels[labels > 0])
+    d = np.stack([distance_transform_edt(labels != number) for number in ids])
+    d.sort(axis=0)
+    weight = W0 * np.exp(-((d[0] + d[1]) ** 2) / (2 * SIGMA**2))
+    return np.where(labels == 0, weight, 0)
+
+
+def ours(labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    return border_term(labels, W0, SIGMA, "background")
+
+
+def one_transform(labels: NDArray[np.int32]) -> NDArray[np.float64]:
+    return np.asarray(distance_transform_edt(labels == 0))
+
+
+def time_interleaved(runs: Sequence[Callable[[], Any]], repeats: int) -> list[float]:
+    """Return the median seconds of each run, taking turns."""
+    seconds: list[list[float]] = [[] for _ in runs]
+    for _ in range(repeats):
+        for each, run in zip(seconds, runs, strict=True):
+            start = time.perf_counter()
+            run()
+            each.append(time.perf_counter() - start)
+    return [statistics.median(each) for each in seconds]
+
+
+def measure_peak(run: Callable[[], Any]) -> float:
+    """Return the largest memory of `run` beyond its input, in MiB (as numpy reports it)."""
+    tracemalloc.start()
+    run()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak / 2**20
+
+
+def compare(size: int, n_objects: int, repeats: int) -> str:
+    """Measure one image; return its row of the table."""
+    labels = draw_disks(size, n_objects)
+    ids = np.unique(labels[labels > 0])
+    part = neighbours(labels, ids)[: max(2, PATIENCE_PX // size**2)]  # what patience allows
+    few = np.where(np.isin(labels, part), labels, 0).astype(np.int32)
+    t_usual, t_ours, t_single = time_interleaved(
+        [lambda: one_per_object(few), lambda: ours(labels), lambda: one_transform(labels)],
+        repeats,
+    )
+    t_usual *= len(ids) / len(part)
+    error = np.abs(ours(few) - one_per_object(few)).max()
+    whole = len(part) == len(ids)
+    note = "" if whole else f"usual way extrapolated from {len(part)} of {len(ids)} objects"
+    return ROW.format(
+        f"{size}/{n_objects}",
+        f"{t_ours:.3f}",
+        f"{t_usual / t_ours:.0f}x",
+        f"{t_ours / t_single:.2f}x",
+        f"{error / W0:.0e}",
+        f"{measure_peak(lambda: ours(labels)):.0f}",
+        f"{measure_peak(lambda: one_transform(labels)):.0f}",
+        f"{measure_peak(lambda: one_per_object(few)) * len(ids) / len(part):.0f}",
+        note,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", nargs="*", default=["512/50", "1024/200"], metavar="SIZE/OBJECTS")
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    head = ("size/objects", "ours s", "usual/ours", "ours/single", "error/w0")
+    print(ROW.format(*head, "ours MiB", "single MiB", "usual MiB", ""))
+    for case in arguments.cases:
+        size, n_objects = (int(number) for number in case.split("/"))
+        print(compare(size, n_objects, arguments.repeats), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""What a prediction wrote, as layer tuples that napari opens lazily."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.ui.space import section, space
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from napari.layers import Layer
+
+    from napari_unet.library.card import Card
+
+LayerTuple = tuple[Any, dict[str, Any], str]
+
+MARK = "napari-unet-lab"  # key of our entry in the metadata of a layer
+SMALL_BYTES = 2**29  # results below this become plain arrays at the end
+
+
+class Place:
+    """Where the results of an image belong: its name, its axes, and its space.
+
+    Parameters
+    ----------
+    layer : napari layer
+        The image; nothing of it is kept alive.
+    axes : str
+        A letter for each axis of its array.
+    ndim : int
+        How many of them the network takes for space.
+    """
+
+    def __init__(self, layer: Layer, axes: str, ndim: int) -> None:
+        self.name = str(layer.name)
+        self.ndim = ndim
+        lead = [letter for letter in axes if letter not in "ZYX"[-ndim:] + "C"]
+        self._axes = [axes.index(letter) for letter in (*lead, *"ZYX"[-ndim:])]
+        self._space = space(layer)
+
+    def keywords(self, stride: tuple[float, ...] | None = None) -> dict[str, Any]:
+        """Return the spatial metadata of a result, whose cells cover `stride` pixels."""
+        if stride is None:
+            return section(self._space, self._axes)
+        loops = len(self._axes) - self.ndim
+        return section(self._space, self._axes, stride=(1.0,) * loops + tuple(stride))
+
+
+def open_results(path: Path) -> dict[str, Any]:
+    """Open the arrays of a prediction, by name: classes, probabilities, attention/<gate>."""
+    zarr = import_module("zarr")
+    group = zarr.open_group(str(path), mode="r")
+    members = group.members(max_depth=None)
+    return {name: array for name, array in members if isinstance(array, zarr.Array)}
+
+
+def result_layers(
+    arrays: Mapping[str, Any], place: Place, card: Card, job: str
+) -> dict[str, LayerTuple]:
+    """Turn the arrays of a prediction into layers.
+
+    Returns
+    -------
+    dict
+        By output; class k of the probabilities is ``probabilities/k``. The metadata say which
+        job made the layer.
+    """
+    made: dict[str, LayerTuple] = {}
+    for name, array in arrays.items():
+        if name == "probabilities":
+            planes = _planes(array)
+            for k, label in enumerate(_class_names(card, len(planes))):
+                meta = _image_meta(place, f"{place.name}: probability of {label}", "magma")
+                made[f"{name}/{k}"] = (planes[k], meta, "image")
+        elif name.startswith("attention/"):
+            gate = name.removeprefix("attention/")
+            stride = tuple(float(n) for n in array.attrs["stride"])
+            meta = _image_meta(place, f"{place.name}: attention {gate}", "viridis", stride)
+            made[name] = (array, meta, "image")
+        else:
+            meta = {"name": f"{place.name}: {name}", **_label_meta(card), **place.keywords()}
+            made[name] = (array, meta, "labels")
+    for output, (_, meta, _) in made.items():
+        meta["metadata"] = {MARK: {"job": job, "output": output, "model": card.name}}
+    return made
+
+
+def load_results(
+    arrays: Mapping[str, Any], stopped: Callable[[], bool]
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Read small results into memory, by the keys of `result_layers`; runs in a thread."""
+    loaded: dict[str, np.ndarray[Any, Any]] = {}
+    for name, array in arrays.items():
+        if stopped() or np.prod(array.shape) * array.dtype.itemsize > SMALL_BYTES:
+            continue
+        values = np.asarray(array[:])
+        if name == "probabilities":
+            loaded.update({f"{name}/{k}": plane for k, plane in enumerate(values)})
+        else:
+            loaded[name] = values
+    return loaded
+
+
+def sample_layers(path: Path, place: Place) -> list[LayerTuple]:
+    """Turn augmented samples (N, ...) into layers with the pixel size of the image."""
+    arrays = open_results(path)
+    spatial = place.keywords()
+    keywords = {
+        "scale": (1.0, *spatial["scale"][-place.ndim :]),
+        "units": ("pixel", *spatial["units"][-place.ndim :]),
+    }
+    made: list[LayerTuple] = []
+    for what in ("image", "weights", "classes"):
+        array = np.asarray(arrays[what][:])
+        channels = range(array.shape[1]) if what == "image" else range(1)
+        for channel in channels:
+            values = array[:, channel] if what == "image" else array
+            name = f"samples: {what}" + (f" {channel}" if len(channels) > 1 else "")
+            meta = {"name": name, "metadata": {MARK: {"sample": name}}, **keywords}
+            if what == "classes":
+                made.append((values, {**meta, "opacity": 0.4}, "labels"))
+            else:
+                colormap = "viridis" if what == "weights" else "gray"
+                visible = what != "weights"
+                made.append((values, {**meta, "colormap": colormap, "visible": visible}, "image"))
+    return made
+
+
+def _planes(array: Any) -> list[Any]:
+    """Cut (K, ...) into K arrays without reading; zarr itself would read."""
+    lazy = import_module("dask.array").from_array(array)
+    return [lazy[k] for k in range(len(lazy))]
+
+
+def _class_names(card: Card, n: int) -> list[str]:
+    names = [entry.name for entry in card.classes]
+    return names if len(names) == n else [f"class {k}" for k in range(n)]
+
+
+def _image_meta(
+    place: Place, name: str, colormap: str, stride: tuple[float, ...] | None = None
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "colormap": colormap,
+        "contrast_limits": (0.0, 1.0),
+        "opacity": 0.6,
+        "blending": "translucent",
+        "cache": False,  # chunks change while tiles land
+        **place.keywords(stride),
+    }
+
+
+def _label_meta(card: Card) -> dict[str, Any]:
+    colours: dict[int | None, Any] = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0)}
+    colours.update({entry.value: entry.colour for entry in card.classes if entry.value})
+    values = [entry.value for entry in card.classes]
+    return {
+        "colormap": colours,
+        "features": {"index": values, "class": [entry.name for entry in card.classes]},
+        "opacity": 0.6,
+        "cache": False,
+    }

@@ -1,0 +1,59 @@
+"""Putting layer tuples into a viewer, and finding them again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.ui.layers import find_layer
+from napari_unet.ui.results import MARK
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Layer
+
+    from napari_unet.ui.results import LayerTuple
+
+
+def show(viewer: napari.viewer.Viewer, made: LayerTuple) -> object:
+    """Add a layer and return the key by which `find_layer` finds it."""
+    data, meta, kind = made
+    return getattr(viewer, f"add_{kind}")(data, **meta).unique_id
+
+
+def show_anew(viewer: napari.viewer.Viewer, made: LayerTuple) -> object:
+    """Add a layer, or fill the one that was made for the same purpose before."""
+    data, meta, _kind = made
+    earlier = find_marked(viewer, meta["metadata"][MARK])
+    if earlier is None or earlier.ndim != np.ndim(data):
+        return show(viewer, made)
+    earlier.data = data
+    for name in ("scale", "translate", "rotate", "shear", "affine", "contrast_limits"):
+        if name in meta:
+            setattr(earlier, name, meta[name])
+    return earlier.unique_id
+
+
+def find_marked(viewer: napari.viewer.Viewer, mark: dict[str, Any]) -> Layer | None:
+    """Return the layer with this mark in its metadata, if there is one."""
+    return next((x for x in viewer.layers if x.metadata.get(MARK) == mark), None)
+
+
+def remove(viewer: napari.viewer.Viewer, key: object) -> None:
+    """Take a layer out of the viewer, if it is still there."""
+    layer = find_layer(viewer.layers, key)
+    if layer is not None:
+        viewer.layers.remove(getattr(layer, "__wrapped__", layer))
+
+
+def focus(viewer: napari.viewer.Viewer, layer: Layer) -> tuple[float, ...]:
+    """Return the pixel of `layer` that the user looks at, per axis of the layer."""
+    point = list(viewer.dims.point)
+    centre = viewer.camera.center[-viewer.dims.ndisplay :]
+    for axis, position in zip(viewer.dims.displayed, centre, strict=True):
+        point[axis] = position
+    pixels = layer.world_to_data(point[-layer.ndim :])
+    return tuple(
+        float(np.clip(p, 0, n - 1)) for p, n in zip(pixels, layer.data.shape, strict=False)
+    )

@@ -1,0 +1,319 @@
+"""The dock in which a network is trained on the layers that are open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.utils.notifications import show_info
+from qtpy.QtWidgets import QFormLayout, QGridLayout, QLabel, QLineEdit, QPushButton, QWidget
+
+from napari_unet.config import InputError, TrainConfig
+from napari_unet.events import (
+    Beat,
+    Failed,
+    Finished,
+    Noted,
+    Saved,
+    Started,
+    Stepped,
+    Stopped,
+    Validated,
+)
+from napari_unet.ui.axes_box import AxesBox
+from napari_unet.ui.background import Background
+from napari_unet.ui.choice import ModelBox
+from napari_unet.ui.diagnosis import duration
+from napari_unet.ui.dock import Dock
+from napari_unet.ui.layers import check_pair, source_of
+from napari_unet.ui.message import Message
+from napari_unet.ui.pairs import Pairs
+from napari_unet.ui.results import Place, sample_layers
+from napari_unet.ui.showing import show_anew
+from napari_unet.ui.train_form import TrainForm
+from napari_unet.ui.training_run import TrainingRun, free_folder
+from napari_unet.ui.weights import map_layers, weight_maps
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Layer
+
+    from napari_unet.engine.jobs import Job
+    from napari_unet.events import Event
+    from napari_unet.ui.curves import Curves
+    from napari_unet.ui.layers import Source
+    from napari_unet.ui.weights import Maps
+
+SAMPLES = 8
+
+
+class TrainDock(Dock):
+    """Choose images and labels, see the weights, train, watch, stop, go on."""
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self.pairs, self.axes, self.doubts = Pairs(), AxesBox(), Message()
+        self.form = TrainForm(TrainConfig.from_recipe("quick"))
+        self.parent_model = ModelBox("Go on from what a model has learned.", "begin anew")
+        self.name, self.folder = QLineEdit(), QLineEdit(str(self.root))
+        self.curves: Curves | None = None
+        self.diagnosis = QLabel()
+        self.diagnosis.setWordWrap(True)
+        self.training = TrainingRun(self.engine.scratch, self)
+        self._weighing = Background(self)
+        self._sampling = False  # the job is a look at the samples
+        self._places: list[tuple[Place, object]] = []
+        self._make_buttons()
+        self._compose()
+        self._connect()
+        self.fill()
+
+    def fill(self) -> None:
+        """Offer the layers of the viewer and the models of the library."""
+        self.pairs.fill(self.layers)
+        self.parent_model.fill(self.root)
+
+    def handle(self, event: Event) -> None:
+        """Follow the job."""
+        self.training.take(event)
+        match event:
+            case Started() if not self._sampling:
+                self.progress.phase("the first steps")
+                self._show_curves()
+            case Noted(text=text):
+                self.message.news(text)
+            case Stepped():
+                self._on_stepped(event)
+            case Validated():
+                self._on_validated(event)
+            case Finished() | Stopped():
+                self._on_ended(event)
+            case Failed(code=code, what=what, remedy=remedy, details=details):
+                self._settle()
+                self.message.error(InputError(code, what, remedy), details)
+            case Saved() | Beat() | Started():
+                pass
+
+    def give_up(self, why: str) -> None:
+        """Say that the engine died and offer to go on from the last checkpoint."""
+        self._settle()
+        remedy = "press Resume to go on from the last checkpoint"
+        if self._sampling or self.training.order is None:
+            remedy = "try again"
+        self.message.error(InputError("U002", why, remedy))
+
+    def call_off(self) -> None:
+        """Give up a job that has not reached the engine yet."""
+        self.training.abandon()
+        self._settle()
+
+    def shut_down(self) -> None:
+        """End what runs for this dock."""
+        self.training.abandon()
+        self._weighing.stop()
+        super().shut_down()
+
+    def _make_buttons(self) -> None:
+        self.weights_button = QPushButton("Preview weights")
+        self.weights_button.setToolTip("Show how much each pixel counts in the loss, as layers.")
+        self.samples_button = QPushButton("Preview samples")
+        self.samples_button.setToolTip("Show what the network will be shown, after augmentation.")
+        self.train_button = QPushButton("Train")
+        self.resume_button = QPushButton("Resume")
+        self.resume_button.setToolTip("Go on from the last checkpoint with the same settings.")
+        self.resume_button.hide()
+
+    def _compose(self) -> None:
+        """Put the parts in their places."""
+        top = QWidget()
+        rows = QFormLayout(top)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        rows.addRow(QLabel("<b>Images and their labels</b>"))
+        rows.addRow(self.pairs)
+        rows.addRow("axes", self.axes)
+        rows.addRow(self.doubts)
+        rows.addRow(QLabel("<b>What the labels mean</b>"))
+        rows.addRow(self.form.meaning)
+        rows.addRow(self.form.meaning_words)
+        rows.addRow(QLabel("<b>Network</b>"))
+        rows.addRow("recipe", self.form.recipe.native)
+        rows.addRow(self.form.network)
+        rows.addRow("train for", self.form.budget)
+        rows.addRow("model name", self.name)
+        self.settings.addWidget(top)
+        self.group("Fine-tune a model", self.parent_model)
+        self.group("Border weights", self.form.weights)
+        self.group("Augmentation", self.form.augment)
+        self.group("Network options", self.form.layers)
+        self.group("Optimiser", self.form.optimiser)
+        self.group("Labels: ignored value, ridge", self.form.labels)
+        self.group("Loss, patches, device", self.form.plain)
+        self.group("Folder of the models", self.folder)
+        buttons = QGridLayout()
+        buttons.addWidget(self.weights_button, 0, 0)
+        buttons.addWidget(self.samples_button, 0, 1)
+        buttons.addWidget(self.train_button, 1, 0, 1, 2)
+        buttons.addWidget(self.resume_button, 2, 0, 1, 2)
+        self.foot.insertLayout(0, buttons)
+        self.foot.addWidget(self.diagnosis)
+        self.diagnosis.hide()
+
+    def _connect(self) -> None:
+        self.pairs.changed.connect(self._on_choice)
+        self.form.changed.connect(self._on_choice)
+        self.axes.chosen.connect(self._on_choice)
+        self.name.textEdited.connect(self._on_named)
+        self.weights_button.clicked.connect(self._on_preview_weights)
+        self.samples_button.clicked.connect(self._on_preview_samples)
+        self.train_button.clicked.connect(self._on_train)
+        self.resume_button.clicked.connect(self._on_resume)
+        self.training.submitted.connect(self._on_submitted)
+        self.training.refused.connect(self._on_refused)
+        self._weighing.done.connect(self._on_weighed)
+        self._weighing.failed.connect(self._on_refused)
+
+    def _chosen(self) -> list[tuple[Layer, Layer]]:
+        """Return the layers of the pairs that still exist."""
+        found = [(self.find(image), self.find(labels)) for image, labels in self.pairs.keys]
+        return [(i, k) for i, k in found if i is not None and k is not None]
+
+    def _sources(self) -> list[tuple[Source, Source]]:
+        axes = self.axes.axes
+        pairs = self._chosen()
+        return [(source_of(i, axes), source_of(k, axes.replace("C", ""))) for i, k in pairs]
+
+    def _on_choice(self) -> None:
+        """Check what is chosen; say what is doubtful, and why a button cannot be pressed."""
+        why = self._check()
+        busy = "a job of this dock is running" if self.job else ""
+        for button in (self.weights_button, self.samples_button, self.train_button):
+            self._allow(button, why or ("" if button is self.weights_button else busy))
+        self.resume_button.setEnabled(not self.job)
+
+    def _check(self) -> str:
+        """Return why nothing can be started, or nothing."""
+        pairs = self._chosen()
+        self.doubts.clear()
+        if not pairs:
+            return "open an image and draw or open labels on it first"
+        if not self.name.isModified():
+            self.name.setText(f"{pairs[0][0].name}-unet".replace("/", "-"))
+        try:
+            self.axes.fill(pairs[0][0], self.form.network.settings["ndim"])
+            doubts = [words for i, k in pairs for words in check_pair(i, k, self.axes.axes)]
+            _ = self.form.value
+        except InputError as error:
+            self.doubts.mark(error)
+            return f"{error.what}: {error.remedy}"
+        if doubts:
+            self.doubts.warn("; ".join(doubts))
+        return ""
+
+    def _allow(self, button: QPushButton, why_not: str) -> None:
+        """Enable a button, or disable it and say why in its tooltip."""
+        if not button.property("help"):
+            button.setProperty("help", button.toolTip() or "Train the network.")
+        button.setEnabled(not why_not)
+        button.setToolTip(f"Not now: {why_not}" if why_not else button.property("help"))
+
+    def _on_named(self, _text: str) -> None:
+        self.name.setModified(True)
+
+    def _on_preview_weights(self) -> None:
+        config, axes = self.form.value, self.axes.axes.replace("C", "")
+        labels = [pair[1] for pair in self._chosen()]
+        ndim = config.model.ndim
+        self._places = [(Place(layer, axes, ndim), layer.unique_id) for layer in labels]
+        sources = [source_of(layer, axes) for layer in labels]
+        self.message.news("weighing the pixels")
+        self._weighing.run(weight_maps, sources, ndim, config.labels, config.weights)
+
+    def _on_weighed(self, maps: list[Maps]) -> None:
+        self.message.news("; ".join(maps[0].notes) if maps else "")
+        for one, (place, key) in zip(maps, self._places, strict=False):
+            for made in map_layers(one, place.keywords(), key):
+                show_anew(self.viewer, made)
+
+    def _on_preview_samples(self) -> None:
+        config, (image, _) = self.form.value, self._chosen()[0]
+        self._places = [(Place(image, self.axes.axes, config.model.ndim), image.unique_id)]
+        self._open_job("making samples", sampling=True)
+        self.job = self.training.sample(self._sources(), config, SAMPLES)
+        self._on_choice()
+
+    def _on_train(self) -> None:
+        folder = free_folder(Path(self.folder.text()).expanduser(), self.name.text().strip())
+        self._open_job("copying the layers")
+        if self.curves is not None:
+            self.curves.clear_points()
+        self.job = self.training.begin(
+            self._sources(), self.form.value, folder, self.parent_model.folder
+        )
+        self.message.news(f"training {folder.name}")
+        self._on_choice()
+
+    def _on_resume(self) -> None:
+        self._open_job("going on from the last checkpoint")
+        self.job = self.training.resume()
+        self._on_choice()
+
+    def _open_job(self, words: str, *, sampling: bool = False) -> None:
+        self._sampling = sampling
+        self.resume_button.hide()
+        self.message.clear()
+        self.progress.open(words)
+
+    def _on_submitted(self, job: Job) -> None:
+        self.progress.phase("starting")
+        self.engine.submit(job, self)
+
+    def _on_refused(self, error: Exception) -> None:
+        self._settle()
+        self.message.error(error)
+
+    def _on_stepped(self, event: Stepped) -> None:
+        self.progress.advance(event.progress, event.left_s, f"epoch {event.epoch + 1}")
+        if self.curves is not None:
+            self.curves.add_loss(event.step, event.loss)
+
+    def _on_validated(self, event: Validated) -> None:
+        if self.curves is not None:
+            self.curves.add_validation(event.step, event.loss, event.scores.get("dice", 0.0))
+        self.diagnosis.setText(self.training.words)
+
+    def _on_ended(self, event: Finished | Stopped) -> None:
+        self._settle()
+        if self._sampling:
+            if isinstance(event, Finished):
+                for made in sample_layers(Path(event.path), self._places[0][0]):
+                    show_anew(self.viewer, made)
+            return
+        self.training.left_s = None
+        self.diagnosis.setText(self.training.words)
+        self.parent_model.fill(self.root)
+        name = Path(event.path).name
+        if isinstance(event, Stopped):
+            self.message.news(f"{name} was stopped; what it had learned is kept")
+            return
+        taken = duration(float(event.summary.get("elapsed_s", 0)))
+        self.message.news(f"{name} is ready after {taken}: open Predict to apply it")
+        show_info(f"U-Net lab: {name} is ready")
+
+    def _settle(self) -> None:
+        """Show that no job runs; a training that did not finish can be resumed."""
+        self.job = ""
+        self.progress.close_job()
+        unfinished = self.training.order is not None and not self._sampling
+        self.resume_button.setVisible(unfinished)
+        self._on_choice()
+
+    def _show_curves(self) -> None:
+        """Make the curves when the first training starts: their library takes its time."""
+        from napari_unet.ui.curves import Curves
+
+        self.diagnosis.setText(self.training.words)
+        self.diagnosis.show()
+        if self.curves is None:
+            self.curves = Curves()
+            self.foot.insertWidget(self.foot.count() - 1, self.curves)

@@ -1,0 +1,134 @@
+"""A training as the window follows it: layers out, numbers in."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_unet.engine.jobs import SamplesJob, TrainJob
+from napari_unet.events import Stepped, Validated
+from napari_unet.ui.background import Background
+from napari_unet.ui.diagnosis import diagnose
+from napari_unet.ui.layers import store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_unet.config import TrainConfig
+    from napari_unet.engine.jobs import ArrayRef
+    from napari_unet.events import Event
+    from napari_unet.ui.layers import Source
+
+Pairs = tuple[tuple["ArrayRef", "ArrayRef"], ...]
+
+
+class TrainingRun(QObject):
+    """One training at a time, or a look at its samples; the layers are snapshotted before."""
+
+    submitted = Signal(object)  # TrainJob or SamplesJob: for the engine
+    refused = Signal(Exception)  # the layers could not be handed over
+
+    def __init__(self, scratch: Path, parent: QObject) -> None:
+        super().__init__(parent)
+        self.order: TrainJob | None = None  # the training that runs or ran last
+        self.history: list[Validated] = []
+        self.left_s: float | None = None
+        self._scratch = scratch
+        self._make: Callable[[Pairs], TrainJob | SamplesJob] | None = None
+        self._copying = Background(self)
+        self._copying.done.connect(self._on_copied)
+        self._copying.failed.connect(self.refused)
+
+    @property
+    def words(self) -> str:
+        """How it goes, in one sentence."""
+        return diagnose(self.history, self.left_s)
+
+    def begin(
+        self,
+        sources: Sequence[tuple[Source, Source]],
+        config: TrainConfig,
+        folder: Path,
+        parent: str,
+    ) -> str:
+        """Copy the layers and order a training into `folder`; return the name of the job."""
+        job = uuid.uuid4().hex
+        self.order, self.history, self.left_s = None, [], None
+
+        def make(pairs: Pairs) -> TrainJob:
+            self.order = TrainJob(
+                job=job, config=config, pairs=pairs, folder=str(folder), parent=parent or None
+            )
+            return self.order
+
+        self._hand_over(sources, make)
+        return job
+
+    def resume(self) -> str:
+        """Order to go on from the last checkpoint; return the name of the new job."""
+        assert self.order is not None, "nothing was ever trained"
+        job = uuid.uuid4().hex
+        self.order = self.order.model_copy(update={"job": job, "resume": True})
+        self.submitted.emit(self.order)
+        return job
+
+    def sample(
+        self, sources: Sequence[tuple[Source, Source]], config: TrainConfig, count: int
+    ) -> str:
+        """Order a few augmented samples; return the name of the job."""
+        job = uuid.uuid4().hex
+        out = str(self._scratch / f"{job}.zarr")
+
+        def make(pairs: Pairs) -> SamplesJob:
+            return SamplesJob(job=job, config=config, pairs=pairs, out=out, count=count)
+
+        self._hand_over(sources, make)
+        return job
+
+    def take(self, event: Event) -> None:
+        """Follow the events of the training."""
+        if isinstance(event, Stepped):
+            self.left_s = event.left_s
+        elif isinstance(event, Validated):
+            self.history.append(event)
+
+    def abandon(self) -> None:
+        """Stop copying."""
+        self._copying.stop()
+
+    def _hand_over(
+        self,
+        sources: Sequence[tuple[Source, Source]],
+        make: Callable[[Pairs], TrainJob | SamplesJob],
+    ) -> None:
+        self._make = make
+        self._copying.run(_snapshot, tuple(sources), self._scratch)
+
+    def _on_copied(self, pairs: Pairs) -> None:
+        if self._make is not None:
+            self.submitted.emit(self._make(pairs))
+
+
+def free_folder(root: Path, name: str) -> Path:
+    """Return `root/name`, or `name-2`, `name-3`, ... where that is already taken."""
+    folder, n = root / name, 1
+    while folder.exists():
+        n += 1
+        folder = root / f"{name}-{n}"
+    return folder
+
+
+def _snapshot(
+    sources: Sequence[tuple[Source, Source]], scratch: Path, stopped: Callable[[], bool]
+) -> Pairs:
+    """Make images readable for the engine and copy labels; runs in a thread."""
+    return tuple(
+        (
+            store(image, scratch, stopped=stopped),
+            store(labels, scratch, snapshot=True, stopped=stopped),
+        )
+        for image, labels in sources
+    )

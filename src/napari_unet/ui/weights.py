@@ -1,0 +1,151 @@
+"""The weight maps of the loss, computed in a thread of the viewer and shown as layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.arrays.axes import lead_shape, name_axes, spatial_shape, views
+from napari_unet.ui.results import MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_unet.config import LabelConfig, WeightConfig
+    from napari_unet.targets.targets import Targets
+    from napari_unet.ui.layers import Source
+    from napari_unet.ui.results import LayerTuple
+
+COLORMAPS = {"class weights": "cividis", "border term": "inferno", "total weight": "viridis"}
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """What pixels of one Labels layer weigh, each array as (*lead, *S) float32.
+
+    `ignored` is uint8: 1 where a pixel counts nowhere.
+    """
+
+    name: str
+    arrays: Mapping[str, NDArray[np.float32]]
+    ignored: NDArray[np.uint8]
+    notes: tuple[str, ...]
+
+
+def weight_maps(
+    labels: Sequence[Source],
+    ndim: int,
+    label_config: LabelConfig,
+    weight_config: WeightConfig,
+    stopped: Callable[[], bool],
+) -> list[Maps]:
+    """Make the arrays that enter the loss; runs in a thread.
+
+    Parameters
+    ----------
+    labels : sequence of Source
+        All labels of the training set: class weights balance over them.
+    ndim : int
+        Dimensions of the network; further axes are looped over.
+    label_config, weight_config
+        As for `make_targets`.
+    stopped : callable
+        Asked before each image; true ends the work with what there is.
+
+    Raises
+    ------
+    InputError
+        For labels that training would refuse.
+    """
+    from napari_unet.arrays.labels import open_labels_array
+    from napari_unet.targets.balance import balance
+    from napari_unet.targets.grammar import recognise
+    from napari_unet.targets.targets import class_counts, make_targets
+
+    pictures = [
+        name_axes(source.data, source.axes, ndim=ndim, name=source.name, labels=True)
+        for source in labels
+    ]
+    whole = (slice(None),) * (ndim + 1)
+    planes = [
+        [np.asarray(open_labels_array(view[whole][0])) for view in views(picture, ndim)]
+        for picture in pictures
+    ]
+    every = [plane for picture in planes for plane in picture]
+    grammar = recognise(every, label_config)
+    counts = np.sum([class_counts(plane, grammar, label_config) for plane in every], axis=0)
+    class_weights = balance(counts) if weight_config.balance_classes else np.ones(len(counts))
+    made = []
+    for picture, own in zip(pictures, planes, strict=True):
+        if stopped():
+            break
+        targets = [
+            make_targets(plane, grammar, label_config, weight_config, class_weights)
+            for plane in own
+        ]
+        shape = (*lead_shape(picture, ndim), *spatial_shape(picture, ndim))
+        made.append(_maps(picture.name, targets, shape, grammar.notes))
+    return made
+
+
+def map_layers(
+    maps: Maps, keywords: Mapping[str, Any], source: object, shown: str = "total weight"
+) -> list[LayerTuple]:
+    """Turn maps into layers on the space of their labels.
+
+    Parameters
+    ----------
+    maps : Maps
+        From `weight_maps`.
+    keywords : mapping
+        Spatial metadata.
+    source : object
+        The `unique_id` of the labels, so that a later map replaces this one.
+    shown : str
+        The one that is visible; the others can be switched on.
+    """
+    made: list[LayerTuple] = []
+    for what, array in maps.arrays.items():
+        meta = {
+            "name": f"{maps.name}: {what}",
+            "colormap": COLORMAPS[what],
+            "contrast_limits": (0.0, float(array.max()) or 1.0),
+            "blending": "translucent",
+            "opacity": 0.8,
+            "visible": what == shown,
+            "metadata": {MARK: {"labels": source, "map": what}},
+            **keywords,
+        }
+        made.append((array, meta, "image"))
+    if maps.ignored.any():
+        meta = {
+            "name": f"{maps.name}: ignored",
+            "colormap": {None: (0, 0, 0, 0), 1: (0.5, 0.5, 0.5, 1)},
+            "opacity": 0.5,
+            "metadata": {MARK: {"labels": source, "map": "ignored"}},
+            **keywords,
+        }
+        made.append((maps.ignored, meta, "labels"))
+    return made
+
+
+def _maps(
+    name: str, targets: Sequence[Targets], shape: tuple[int, ...], notes: tuple[str, ...]
+) -> Maps:
+    def stack(planes: list[NDArray[Any]]) -> NDArray[Any]:
+        return np.stack(planes).reshape(shape)
+
+    return Maps(
+        name=name,
+        arrays={
+            "class weights": stack([t.map.classes for t in targets]),
+            "border term": stack([t.map.border for t in targets]),
+            "total weight": stack([t.map.total for t in targets]),
+        },
+        ignored=stack([(~t.labelled).astype(np.uint8) for t in targets]),
+        notes=notes,
+    )
