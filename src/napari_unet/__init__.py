@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_unet.inference.model import open_model
     from napari_unet.inference.predict import predict
     from napari_unet.library.folders import list_models
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOME = {
+_HOME: Mapping[str, str] = {
     "build": "napari_unet.models.registry",
     "measure": "napari_unet.models.geometry",
     "train": "napari_unet.training.loop",

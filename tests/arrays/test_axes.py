@@ -209,7 +209,7 @@ def test_what_is_no_image_is_refused_in_one_line(data, axes, ndim, code):
 
 
 def test_labels_have_no_channels():
-    with pytest.raises(InputError, match="U113: .*3 channels"):
+    with pytest.raises(InputError, match=r"U113: .*3 channels"):
         name_axes(np.zeros((9, 9, 3), np.uint8), ndim=2, rgb=True, labels=True)
 
 

@@ -52,7 +52,9 @@ def test_brightness_and_contrast_do_not_matter(how, exponent, shift):
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e30])
 def test_any_range_of_floats_works(scale):
     expected = normalise(noise(1, 40, 50), "percentile")
-    np.testing.assert_allclose(normalise(noise(1, 40, 50) * scale, "percentile"), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        normalise(noise(1, 40, 50) * scale, "percentile"), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("how", RULES)
@@ -75,7 +77,9 @@ def test_channels_are_measured_apart():
 def test_pixels_that_are_not_finite_count_nowhere_and_become_the_median(how):
     image = noise(1, 60, 60).astype(np.float32)
     holes = np.random.default_rng(1).random(image.shape) < 0.2
-    broken = np.where(holes, np.random.default_rng(2).choice([np.nan, np.inf, -np.inf], image.shape), image)
+    broken = np.where(
+        holes, np.random.default_rng(2).choice([np.nan, np.inf, -np.inf], image.shape), image
+    )
     intensity = measure_intensity(broken, how)
     result = intensity.apply(broken.astype(np.float32))
     median = (np.median(image[~holes]) - intensity.offset[0]) / intensity.scale[0]
@@ -133,7 +137,9 @@ def test_the_sample_is_bounded_for_any_shape(shape):
     whole = np.prod([float(n) for n in shape])
     assert sum(counts) <= min(whole, 1.01 * SAMPLE_SIZE)
     assert sum(counts) >= min(whole, SAMPLE_SIZE / 4)
-    assert all(0 <= w.start < w.stop <= n for window in windows for w, n in zip(window, shape, strict=True))
+    assert all(
+        0 <= w.start < w.stop <= n for window in windows for w, n in zip(window, shape, strict=True)
+    )
     corners = {tuple(w.start for w in window) for window in windows}
     assert len(corners) == len(windows)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,23 +17,11 @@ if TYPE_CHECKING:
 LABELS = labels_of([0, 1, 2, 70_001])
 
 
-def carve_pixel_by_pixel(labels: NDArray[Any]) -> NDArray[Any]:
-    """Falk 2019, read literally."""
-    carved = labels.copy()
-    for pixel in np.ndindex(labels.shape):
-        for offset in product((-1, 0, 1), repeat=labels.ndim):
-            other = tuple(p + o for p, o in zip(pixel, offset, strict=True))
-            inside = all(0 <= p < n for p, n in zip(other, labels.shape, strict=True))
-            if offset < (0,) * labels.ndim and inside and labels[other] > 0:
-                carved[pixel] *= labels[other] == labels[pixel]
-    return carved
-
-
 @given(LABELS)
-def test_vectorised_equals_pixel_by_pixel(labels: NDArray[Any]) -> None:
-    carved = carve_ridge(labels)
-    np.testing.assert_array_equal(carved, carve_pixel_by_pixel(labels))
-    assert carved.dtype == labels.dtype
+def test_the_type_stays_and_the_input_is_not_written_to(labels: NDArray[Any]) -> None:
+    before = labels.copy()
+    assert carve_ridge(labels).dtype == labels.dtype
+    np.testing.assert_array_equal(labels, before)
 
 
 @given(LABELS)
@@ -51,10 +38,11 @@ def test_objects_only_lose_pixels(labels: NDArray[Any]) -> None:
     assert np.all((carved == labels) | (carved == 0))
 
 
-@pytest.mark.parametrize("ndim", [1, 2, 3])
-def test_the_ridge_along_the_first_axis_is_one_pixel_wide(ndim: int) -> None:
+@pytest.mark.parametrize(("ndim", "axis"), [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2)])
+def test_a_straight_ridge_is_one_pixel_wide(ndim: int, axis: int) -> None:
     labels = np.ones((8,) * ndim, np.uint16)
-    labels[4:] = 2
+    beyond = (slice(None),) * axis + (slice(4, None),)
+    labels[beyond] = 2
     expected = labels.copy()
-    expected[4] = 0
+    expected[(slice(None),) * axis + (4,)] = 0
     np.testing.assert_array_equal(carve_ridge(labels), expected)

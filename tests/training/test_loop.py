@@ -201,3 +201,13 @@ def test_a_loss_that_is_not_finite_is_told_and_the_best_is_kept(tmp_path: Path) 
     )  # fmt: skip
     with pytest.raises(InputError, match="U153"):
         list(train(config, disks(), tmp_path / "m"))
+
+
+def test_fine_tuning_keeps_classes_that_the_new_labels_lack(tmp_path: Path) -> None:
+    config = settings(epochs=0, labels={"kind": "classes"})
+    three = [(image, np.minimum(labels, 2)) for image, labels in disks()]
+    list(train(config, three, tmp_path / "parent"))
+    two = [(image, labels * (labels == 2)) for image, labels in three]
+    events = list(train(config, two, tmp_path / "child", parent=tmp_path / "parent"))
+    assert [c.value for c in read_card(tmp_path / "child").classes] == [0, 1, 2]
+    assert not any("replaced" in e.text for e in events if isinstance(e, Noted))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_unet.arrays.pixels import reading
 from napari_unet.config import InputError
 
 if TYPE_CHECKING:
@@ -179,9 +180,11 @@ class View:
         As in the picture, in native byte order.
     lead : tuple of int
         Position on the axes that are looped over.
+    name : str
+        Of the picture, for messages.
     """
 
-    __slots__ = ("_at_lead", "_channel", "_data", "_name", "_space", "dtype", "lead", "shape")
+    __slots__ = ("_at_lead", "_channel", "_data", "_space", "dtype", "lead", "name", "shape")
 
     def __init__(self, picture: Picture, ndim: int, lead: tuple[int, ...]) -> None:
         leading, self._channel, self._space = split_axes(picture, ndim)
@@ -191,7 +194,8 @@ class View:
         self.dtype: np.dtype[Any] = np.dtype(picture.data.dtype).newbyteorder("=")
         self.lead = lead
         self._at_lead: dict[int, Any] = dict(zip(leading, lead, strict=True))
-        self._data, self._name = picture.data, picture.name or "the image"
+        self.name = picture.name or "the image"
+        self._data = picture.data
 
     @property
     def ndim(self) -> int:
@@ -213,7 +217,9 @@ class View:
         if self._channel is not None:
             at[self._channel] = channels
             kept = (self._channel, *kept)
-        block = self._read(tuple(at[axis] for axis in range(len(at))))
+        index = tuple(at[axis] for axis in range(len(at)))
+        with reading(self.name, index):
+            block = np.asarray(self._data[index])
         block = block.transpose(np.argsort(np.argsort(kept)))  # the rank of each kept axis
         if self._channel is None:
             block = block[None][channels]
@@ -229,27 +235,6 @@ class View:
             raise IndexError(f"a view of {self.ndim} axes takes slices, not {key!r}")
         keys += [slice(None)] * (self.ndim - len(keys))
         return [slice(*k.indices(n)) for k, n in zip(keys, self.shape, strict=True)]
-
-    def _read(self, index: tuple[Any, ...]) -> NDArray[Any]:
-        try:
-            return np.asarray(self._data[index])
-        except (InputError, MemoryError):
-            raise
-        except Exception as error:
-            where = ", ".join(
-                f"{i.start}:{i.stop}" if isinstance(i, slice) else str(i) for i in index
-            )
-            raise InputError(
-                "U124",
-                f"{self._name} cannot be read at [{where}] ({in_one_line(error)})",
-                "check that its file is whole and still in its place",
-            ) from error
-
-
-def in_one_line(error: BaseException, limit: int = 160) -> str:
-    """Return what an exception says, as one line of at most `limit` characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def _guess(shape: tuple[int, ...], ndim: int, rgb: bool, labels: bool) -> str:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import imageio.v3 as iio
 import numpy as np
 
-from napari_unet.arrays.axes import SPACE, Picture, adopt_axes, in_one_line, name_axes
+from napari_unet.arrays.axes import SPACE, Picture, adopt_axes, name_axes
 from napari_unet.arrays.ome_zarr import is_zarr, read_zarr
-from napari_unet.arrays.pixels import FilePixels, Found
+from napari_unet.arrays.pixels import FilePixels, Found, in_one_line, reading
 from napari_unet.arrays.tiff import read_tiff
 from napari_unet.config import InputError
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".lsm", ".stk")
-PLAIN_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+PLAIN_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 SUFFIXES = (*TIFF_SUFFIXES, *PLAIN_SUFFIXES, ".npy")
 
 
@@ -54,7 +54,8 @@ def open_picture(
     """
     path = Path(path)
     _check_exists(path)
-    found = _read(path, labels)
+    with reading(path.name):
+        found = _read(path, labels)
     picture = name_axes(
         found.data,
         axes or (found.axes and adopt_axes(found.axes, ndim, labels=labels)),
@@ -98,19 +99,6 @@ def _check_exists(path: Path) -> None:
 
 
 def _read(path: Path, labels: bool) -> Found:
-    try:
-        return _by_kind(path, labels)
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:  # whatever a decoder makes of a broken file
-        raise InputError(
-            "U124",
-            f"{path.name} cannot be read as an image ({in_one_line(error)})",
-            "open it in the program that made it and save it again, as TIFF",
-        ) from error
-
-
-def _by_kind(path: Path, labels: bool) -> Found:
     suffix = path.suffix.lower()
     if is_zarr(path):
         return read_zarr(path)
@@ -131,7 +119,7 @@ def _read_npy(path: Path) -> Found:
         return nullcontext(np.lib.format.open_memmap(path, mode="r"))  # never unpickles
 
     pixels = np.lib.format.open_memmap(path, mode="r")
-    return Found(FilePixels(mapped, pixels.shape, pixels.dtype))
+    return Found(FilePixels(mapped, pixels.shape, pixels.dtype, path.name))
 
 
 def _read_plain(path: Path, labels: bool) -> Found:

@@ -95,8 +95,10 @@ def _measure_channel(
 
 
 def _positive(scale: float) -> float:
-    """Return `scale`, or 1 where float32 cannot divide by it."""
-    return scale if 0 < np.float32(scale) < np.inf else 1.0
+    """Return a scale that float32 can divide by: 1 instead of nothing."""
+    numbers = np.finfo(np.float32)
+    smallest, largest = float(numbers.smallest_subnormal), float(numbers.max)
+    return min(scale, largest) if scale >= smallest else 1.0
 
 
 def _sample(image: View | NDArray[Any], channel: int) -> NDArray[np.float64]:
@@ -109,8 +111,9 @@ def _sample(image: View | NDArray[Any], channel: int) -> NDArray[np.float64]:
         blocks.append(block[np.isfinite(block)])
     sample = np.concatenate(blocks, dtype=np.float64)
     if not sample.size:
+        name = getattr(image, "name", "the image")
         raise InputError(
-            "U114", f"channel {channel} of the image has no finite pixel", "choose another image"
+            "U114", f"channel {channel} of {name} has no finite pixel", "choose another image"
         )
     return sample
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_unet.config import InputError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
@@ -49,17 +52,20 @@ class FilePixels:
         Returns a context manager that yields the array, mapped or lazy.
     shape : tuple of int
     dtype : numpy.dtype
+    name : str
+        For messages. A read that fails raises InputError U124.
     """
 
-    __slots__ = ("_opened", "dtype", "shape")
+    __slots__ = ("_name", "_opened", "dtype", "shape")
 
     def __init__(
         self,
         opened: Callable[[], AbstractContextManager[Any]],
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
+        name: str,
     ) -> None:
-        self._opened = opened
+        self._opened, self._name = opened, name
         self.shape = shape
         self.dtype = dtype
 
@@ -77,8 +83,34 @@ class FilePixels:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        with self._opened() as pixels:
+        with reading(self._name, key), self._opened() as pixels:
             return np.array(pixels[key])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return self[...].astype(dtype or self.dtype, copy=False)
+
+
+@contextmanager
+def reading(name: str, key: Any = ...) -> Iterator[None]:
+    """Say which part of what cannot be read (InputError U124), whatever a decoder raises."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        where = f" at [{_place(key)}]" if isinstance(key, tuple) else ""
+        raise InputError(
+            "U124",
+            f"{name} cannot be read{where} ({in_one_line(error)})",
+            "check that its file is whole and still in its place",
+        ) from error
+
+
+def in_one_line(error: BaseException, limit: int = 160) -> str:
+    """Return what an exception says, as one line of at most `limit` characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _place(key: tuple[Any, ...]) -> str:
+    return ", ".join(f"{k.start}:{k.stop}" if isinstance(k, slice) else str(k) for k in key)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari_unet.arrays.axes import Picture, name_axes
+from napari_unet.arrays.axes import SPACE, Picture, name_axes
 from napari_unet.arrays.files import open_picture
 
 
@@ -42,5 +42,10 @@ def as_picture(
 
 
 def with_channels(picture: Picture, axis: int) -> Picture:
-    """Take `axis` for the channels."""
-    return replace(picture, axes=picture.axes[:axis] + "C" + picture.axes[axis + 1 :])
+    """Take `axis` for the channels; a size that it had in space is forgotten."""
+    letter, spacing = picture.axes[axis], picture.spacing
+    if spacing is not None and letter in SPACE:
+        space = [other for other in SPACE if other in picture.axes]
+        spacing = tuple(n for n, other in zip(spacing, space, strict=True) if other != letter)
+    axes = picture.axes[:axis] + "C" + picture.axes[axis + 1 :]
+    return replace(picture, axes=axes, spacing=spacing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ def read_tiff(path: Path) -> Found:
     Pixels that lie in the file as they are stay there; packed ones are unpacked into memory,
     or page by page on every read where they are larger than 256 MiB.
     """
-    with _silent(), tifffile.TiffFile(path) as file:
+    with _heard(), tifffile.TiffFile(path) as file:
         series = file.series[0]
         samples = series.axes.endswith("S") and any(
             sample in OPACITY for sample in series.keyframe.extrasamples
@@ -49,7 +50,7 @@ def _pixels(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSeries
     else:
         opened = partial(_paged, path)
     with opened():  # a file that is too short fails here
-        return FilePixels(opened, series.shape, dtype)
+        return FilePixels(opened, series.shape, dtype, path.name)
 
 
 @contextmanager
@@ -62,7 +63,7 @@ def _mapped(
 @contextmanager
 def _paged(path: Path) -> Iterator[Any]:
     with (
-        _silent(),
+        _heard(),
         tifffile.TiffFile(path) as file,
         file.series[0].aszarr(chunkmode="page", level=0) as store,
     ):
@@ -70,18 +71,33 @@ def _paged(path: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """Keep tifffile's remarks out of the terminal; what matters is raised."""
+def _heard() -> Iterator[None]:
+    """Keep tifffile's log out of the terminal, and raise what it says about missing pixels.
+
+    Where a file was cut, tifffile logs it and goes on with fewer planes, or with zeros.
+    """
     logger = logging.getLogger("tifffile")
+    damage: list[str] = []
 
-    def mute(_record: logging.LogRecord) -> bool:
-        return False
+    def listen(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if _tells_damage(text, record.levelno):
+            damage.append(re.sub(r"<[^>]*>\s*", "", text))
+        return False  # not to be handled by others
 
-    logger.addFilter(mute)
+    logger.addFilter(listen)
     try:
         yield
     finally:
-        logger.removeFilter(mute)
+        logger.removeFilter(listen)
+    if damage:
+        raise tifffile.TiffFileError(damage[0])
+
+
+def _tells_damage(text: str, level: int) -> bool:
+    if level >= logging.ERROR:
+        return "TiffTag" not in text  # an odd tag alone does not matter
+    return any(words in text for words in ("segments, got", "failed to reshape", "failed to read"))
 
 
 def _sizes(file: tifffile.TiffFile, axes: str) -> dict[str, float]:

@@ -23,8 +23,8 @@ import numpy as np
 import tifffile
 import zarr
 
-from napari_unet.arrays.axes import in_one_line
 from napari_unet.arrays.ome_zarr import is_zarr
+from napari_unet.arrays.pixels import in_one_line
 from napari_unet.config import InputError, StorageError
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def _replacing(path: Path) -> Iterator[io.BufferedWriter]:
 
 
 def _rename(source: Path, target: Path) -> None:
-    for pause_s in PATIENCE_S if os.name == "nt" else ():
+    for pause_s in PATIENCE_S if _is_windows() else ():
         try:
             os.replace(source, target)
         except PermissionError:
@@ -223,7 +223,7 @@ def _rename(source: Path, target: Path) -> None:
 
 def _sync_folder(folder: Path) -> None:
     """Make a rename survive a power cut, where the system can do so."""
-    if os.name == "nt":
+    if _is_windows():
         return
     number = os.open(folder, os.O_RDONLY)
     try:
@@ -231,3 +231,7 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(number)
     finally:
         os.close(number)
+
+
+def _is_windows() -> bool:
+    return os.name == "nt"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ class PredictConfig(Config):
     outputs: tuple[Output, ...] = Field(
         ("classes",), min_length=1, description="classes, probabilities, attention (each gate)."
     )
-    tile: int | Literal["auto"] = Field(
+    tile: Annotated[int, Field(ge=1, le=2**20)] | Literal["auto"] = Field(
         "auto", description="Edge of the tiles in pixels (rounded to the network's step), or auto."
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -48,7 +48,7 @@ class WeightConfig(Config):
     where: Literal["background", "everywhere"] = Field(
         "background", description="Put the border term on background only, or on objects as well."
     )
-    spacing: tuple[float, ...] | None = Field(
+    spacing: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
         None, description="Size of a pixel along each axis; None measures distances in pixels."
     )
 
@@ -135,8 +135,8 @@ class TrainConfig(Config):
     @model_validator(mode="before")
     @classmethod
     def _give_a_budget(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("epochs") is None:
-            return {**values, "minutes": values.get("minutes") or DEFAULT_MINUTES}
+        if isinstance(values, dict) and values.get("epochs") is values.get("minutes") is None:
+            return {**values, "minutes": DEFAULT_MINUTES}
         return values
 
     @model_validator(mode="after")

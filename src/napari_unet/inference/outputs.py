@@ -12,11 +12,11 @@ from napari_unet.arrays.writing import check_writable, create_arrays, write_tiff
 from napari_unet.config import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import DTypeLike
 
-CHUNK = {1: 65536, 2: 512, 3: 64}  # pixels per edge of a chunk, by dimension
+CHUNK: Mapping[int, int] = {1: 65536, 2: 512, 3: 64}  # pixels per edge of a chunk, by dimension
 
 
 class Outputs:

@@ -20,13 +20,13 @@ from napari_unet.models.geometry import gate_strides
 from napari_unet.tiling import Tile, order_tiles, plan_tiles, split_tile
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, MutableMapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, MutableMapping, Sequence
     from pathlib import Path
 
     from napari_unet.arrays.axes import Picture, View
     from napari_unet.events import PredictEvent
 
-AUTO_TILE = {1: 65536, 2: 512, 3: 64}  # pixels per edge
+AUTO_TILE: Mapping[int, int] = {1: 65536, 2: 512, 3: 64}  # pixels per edge
 
 
 def predict(

@@ -14,7 +14,7 @@ from napari_unet.arrays.labels import open_labels_array
 from napari_unet.arrays.source import as_picture, with_channels
 from napari_unet.config import InputError
 from napari_unet.targets.balance import balance
-from napari_unet.targets.grammar import Grammar, recognise
+from napari_unet.targets.grammar import recognise
 from napari_unet.targets.targets import class_counts, make_targets
 from napari_unet.training.augment import Source
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from napari_unet.arrays.axes import Picture, View
     from napari_unet.config import TrainConfig
+    from napari_unet.targets.grammar import Grammar
 
 Pair = tuple[Any, Any]  # image and labels: Pictures, arrays or paths
 SMALLEST_HELD_OUT = 16  # pixels along the axis that is cut when a single image is split
@@ -53,7 +54,9 @@ class _Plane:
     name: str
 
 
-def load_data(config: TrainConfig, pairs: Sequence[Pair]) -> TrainingData:
+def load_data(
+    config: TrainConfig, pairs: Sequence[Pair], known: Grammar | None = None
+) -> TrainingData:
     """Open, check and prepare the pairs that a run learns from.
 
     Parameters
@@ -62,6 +65,8 @@ def load_data(config: TrainConfig, pairs: Sequence[Pair]) -> TrainingData:
         Dimensions, label meaning, weights, normalisation, share to hold out.
     pairs : sequence of (image, labels)
         Pictures, arrays or paths. A 2-D run takes every plane of a stack.
+    known : Grammar, optional
+        The label values of a parent model: they are kept where these labels hold no others.
 
     Raises
     ------
@@ -75,7 +80,7 @@ def load_data(config: TrainConfig, pairs: Sequence[Pair]) -> TrainingData:
     opened = [_open_pair(image, labels, ndim) for image, labels in pairs]
     planes = [plane for image, labels in opened for plane in _planes(image, labels, ndim)]
     channels = _channels(planes)
-    grammar = recognise([p.labels for p in planes], config.labels)
+    grammar = _join(recognise([p.labels for p in planes], config.labels), known)
     counts = np.sum([class_counts(p.labels, grammar, config.labels) for p in planes], axis=0)
     class_weights = balance(counts) if config.weights.balance_classes else np.ones(len(counts))
     sources = [_source(p, config, grammar, class_weights) for p in planes]
@@ -92,6 +97,12 @@ def load_data(config: TrainConfig, pairs: Sequence[Pair]) -> TrainingData:
         notes=(*grammar.notes, *_stack_note(opened, planes, ndim), split_note),
         fingerprints=tuple(_fingerprint(s) for s in sources),
     )
+
+
+def _join(found: Grammar, known: Grammar | None) -> Grammar:
+    if known is None or not set(found.values) <= set(known.values):
+        return found
+    return replace(found, values=known.values, names=known.names)
 
 
 def _open_pair(image: Any, labels: Any, ndim: int) -> tuple[Picture, Picture]:

@@ -13,6 +13,7 @@ from napari_unet.events import Finished, Noted, Saved, Started
 from napari_unet.library.checkpoints import load_checkpoint
 from napari_unet.library.folders import CARD, WEIGHTS, read_card, read_tensors, verify
 from napari_unet.models.device import choose_device
+from napari_unet.targets.grammar import Grammar
 from napari_unet.training.data import load_data
 from napari_unet.training.record import write_record
 from napari_unet.training.run import Run
@@ -111,7 +112,7 @@ def prepare(
     card = verify(parent) if parent is not None else None
     if card is not None:
         config = _inherit(config, card)
-    data = load_data(config, pairs)
+    data = load_data(config, pairs, _known(card, config))
     notes = list(data.notes)
     config = _fit(config, data, card)
     if config.threads:
@@ -146,6 +147,13 @@ def _loss(config: TrainConfig, card: Card) -> str:
     if card.model.classes > 1 and config.loss == "bce":
         return "cross_entropy"
     return config.loss
+
+
+def _known(card: Card | None, config: TrainConfig) -> Grammar | None:
+    """Return what label values meant to the parent, if it learned from labels of the same kind."""
+    if card is None or card.kind != config.labels.kind:
+        return None
+    return Grammar(tuple(c.value for c in card.classes), tuple(c.name for c in card.classes))
 
 
 def _fit(config: TrainConfig, data: TrainingData, card: Card | None) -> TrainConfig:

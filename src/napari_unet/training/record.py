@@ -22,11 +22,13 @@ from napari_unet.library.folders import (
 from napari_unet.library.methods import methods_paragraph
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from napari_unet.training.run import Run
 
-AXES = {1: "CX", 2: "CYX", 3: "CZYX"}
+AXES: Mapping[int, str] = {1: "CX", 2: "CYX", 3: "CZYX"}
 
 
 def write_record(run: Run, *, parent: str | None) -> Card:

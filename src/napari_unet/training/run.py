@@ -21,7 +21,7 @@ from napari_unet.training.sampling import Sampler
 from napari_unet.training.validation import Score, settle, validate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from napari_unet.config import TrainConfig
     from napari_unet.training.data import TrainingData
 
-PATCH = {1: 4096, 2: 128, 3: 48}  # edge in pixels, by dimension
-BATCH = {1: 16, 2: 8, 3: 2}
+PATCH: Mapping[int, int] = {1: 4096, 2: 128, 3: 48}  # edge in pixels, by dimension
+BATCH: Mapping[int, int] = {1: 16, 2: 8, 3: 2}
 FEWEST_STEPS = 8  # per epoch: a validation should not cost more than it watches over
 SAVE_EVERY_S = 20.0  # the most that a crash can cost
 _SETTLING = 2**31  # keeps the patches of `settle` apart from those of the steps

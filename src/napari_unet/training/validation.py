@@ -15,7 +15,7 @@ from napari_unet.models.tiles import run_tile
 from napari_unet.tiling import plan_tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import nn
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_unet.training.augment import Source
     from napari_unet.training.sampling import Sampler
 
-TILE = {1: 65536, 2: 512, 3: 64}  # pixels per edge
+TILE: Mapping[int, int] = {1: 65536, 2: 512, 3: 64}  # pixels per edge
 SETTLING = 32  # patches from which running statistics are taken
 
 

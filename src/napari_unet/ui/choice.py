@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QHBoxLayout,
+    QPushButton,
     QSizePolicy,
-    QToolButton,
     QWidget,
 )
 
@@ -94,8 +94,9 @@ class ModelBox(QWidget):
         self.box.setToolTip(tooltip)
         _may_shrink(self.box)
         self.box.currentIndexChanged.connect(self._on_index)
-        self.browse_button = QToolButton()
-        self.browse_button.setText("…")
+        self.box.setPlaceholderText("no model yet")
+        self.browse_button = QPushButton("…")
+        self.browse_button.setFixedWidth(32)
         self.browse_button.setToolTip("Choose a model folder elsewhere.")
         self.browse_button.clicked.connect(self._on_browse)
         layout = QHBoxLayout(self)
@@ -122,7 +123,7 @@ class ModelBox(QWidget):
         if self._nothing:
             self.box.addItem(self._nothing, "")
         for folder, card in models.items():
-            self.box.addItem(_words(card), folder)
+            self._add(folder, card)
         self.box.setCurrentIndex(max(0, self.box.findData(before)))
         self.box.blockSignals(False)
         self.chosen.emit()
@@ -137,9 +138,14 @@ class ModelBox(QWidget):
                 self.refused.emit(error)
                 return
             self._others[str(folder)] = card
-            self.box.addItem(_words(card), str(folder))
+            self._add(str(folder), card)
             at = self.box.count() - 1
         self.box.setCurrentIndex(at)
+
+    def _add(self, folder: str, card: Card) -> None:
+        self.box.addItem(_words(card), folder)
+        words = f"{_words(card)}, in {folder}"
+        self.box.setItemData(self.box.count() - 1, words, Qt.ItemDataRole.ToolTipRole)
 
     def _on_browse(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Choose a model folder", self.folder)

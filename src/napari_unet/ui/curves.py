@@ -93,7 +93,8 @@ class Curves(pg.PlotWidget):
         self._right.addItem(dice)
         legend.addItem(dice, "validation Dice")
         self._lines["dice"] = dice
-        self.setMinimumHeight(180)
+        self.setMinimumHeight(160)
+        self.setMaximumHeight(260)
 
     def _on_resized(self) -> None:
         self._right.setGeometry(self.getPlotItem().vb.sceneBoundingRect())

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from napari_unet.events import Validated
 
 RISE = 0.01  # Dice that counts as progress
-PATIENCE = 5  # validations without progress before it is called a plateau
+PATIENCE = 4  # validations without progress before it is called a plateau
 OVERFITTING = 1.25  # validation loss over its lowest
 GOOD = 0.8
 
@@ -47,6 +47,8 @@ def _trend(history: Sequence[Validated]) -> str:
         return f"{score} and still rising"
     if _overfits(history) and known[-1] < best - RISE:
         return f"{score} after {best:.2f}: it begins to learn by heart; stopping keeps the best"
+    if len(history) <= 2 * PATIENCE:
+        return f"{score}, best {best:.2f}"
     if best < GOOD:
         return f"{score} and no longer rising: more labels would help most"
     return f"{score} and no longer rising (best {best:.2f}): it can be stopped"

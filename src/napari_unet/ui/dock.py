@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_unet.library.folders import default_root
 from napari_unet.ui.engine import engine_for
@@ -89,18 +88,10 @@ class Dock(QWidget):
             self._docked = self.parent() is not None
         return bool(super().event(event))
 
-    def group(self, title: str, *parts: QWidget, folded: bool = True) -> QCollapsible:
-        """Add a group of settings that can be folded away."""
-        box = QCollapsible(title)
-        for part in parts:
-            box.addWidget(part)
-        box.collapse(animate=False) if folded else box.expand(animate=False)
-        self.settings.addWidget(box)
-        return box
-
     def _lay_out(self) -> None:
         inner = QWidget()
         inner.setLayout(self.settings)
+        self.settings.setSpacing(4)
         self.settings.setAlignment(Qt.AlignmentFlag.AlignTop)
         scroll = QScrollArea()
         scroll.setWidget(inner)

@@ -132,11 +132,11 @@ class Engine(QObject):
             child.order(order)
 
     def _on_said(self, child: Child, job: str, event: Event) -> None:
+        if isinstance(event, Beat | Failed) and not job:  # of the process, or of a refused order
+            job = child.job
         if isinstance(event, Finished | Stopped | Failed) and job == child.job:
             child.job = ""
             self._retire()
-        if isinstance(event, Beat):
-            job = child.job
         self.happened.emit(job, event)
 
     def _retire(self) -> None:

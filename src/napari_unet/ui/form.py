@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from magicgui.widgets import create_widget
 from pydantic import ValidationError
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLabel, QWidget
 
 from napari_unet.config import ARCHITECTURES, LOSSES, Config, InputError, explain
+from napari_unet.ui.rows import add_row, make_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ TABLES: Mapping[str, Sequence[tuple[str, Any]]] = {  # fields whose names stand 
     "ndim": [("1-D, signals", 1), ("2-D, images", 2), ("3-D, volumes", 3)],
     "loss": [(name.replace("_", " "), name) for name in LOSSES],
 }
+LABELS = {"ndim": "space", "base": "first filters", "w0": "height w0", "sigma": "reach sigma"}
 LARGEST = 10**9  # of a number without an upper bound
 
 
@@ -58,15 +60,11 @@ class Form(QWidget):
         self._error.setWordWrap(True)
         self._error.setTextFormat(Qt.TextFormat.PlainText)
         self._error.hide()
-        layout = QFormLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        rows = make_rows(self)
         for name, field in self._fields.items():
-            label = QLabel(in_words(name))
-            label.setToolTip(field.widget.toolTip())
-            layout.addRow(label, field.widget)
+            add_row(rows, in_words(name), field.widget)
             field.changed.connect(self._on_changed)
-        layout.addRow(self._error)
+        rows.addRow(self._error)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -96,6 +94,11 @@ class Form(QWidget):
         self.blockSignals(False)
         self._on_changed()
 
+    @property
+    def error_text(self) -> str:
+        """What is wrong with the values, in words; empty when nothing is."""
+        return str(self._error.text())
+
     def field(self, name: str) -> Field:
         """Return the field `name`."""
         return self._fields[name]
@@ -107,6 +110,7 @@ class Form(QWidget):
             self._error.setText(f"{error.what}: {error.remedy}")
             self._error.show()
         else:
+            self._error.clear()
             self._error.hide()
         self.changed.emit()
 
@@ -120,7 +124,7 @@ class Field(QObject):
         super().__init__()
         self._decimals = decimals(info.default) if isinstance(info.default, float) else 0
         annotation, options = widget_for(name, info, value)
-        self._as_text = annotation is str and info.annotation is not str
+        self._as_text = annotation is str and not options and info.annotation is not str
         shown = to_text(value) if self._as_text else value
         self._inner = create_widget(shown, annotation=annotation, options=options)
         self.widget = self._inner.native
@@ -218,6 +222,8 @@ def from_text(text: str) -> Any:
 
 def in_words(name: str) -> str:
     """Turn a field name into a label: `sigma_px` -> `sigma (px)`."""
+    if name in LABELS:
+        return LABELS[name]
     stem, _, unit = name.rpartition("_")
     if unit in {"px", "deg", "s"}:
         return f"{stem.replace('_', ' ')} ({unit})"

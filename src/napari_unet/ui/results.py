@@ -42,6 +42,7 @@ class Place:
         lead = [letter for letter in axes if letter not in "ZYX"[-ndim:] + "C"]
         self._axes = [axes.index(letter) for letter in (*lead, *"ZYX"[-ndim:])]
         self._space = space(layer)
+        self._width = float(layer.extent.data[1][self._axes[-1]])
 
     def keywords(self, stride: tuple[float, ...] | None = None) -> dict[str, Any]:
         """Return the spatial metadata of a result, whose cells cover `stride` pixels."""
@@ -49,6 +50,11 @@ class Place:
             return section(self._space, self._axes)
         loops = len(self._axes) - self.ndim
         return section(self._space, self._axes, stride=(1.0,) * loops + tuple(stride))
+
+    def beside(self) -> dict[str, Any]:
+        """Return the spatial metadata of a picture that stands to the right of the image."""
+        spatial = self._axes[-self.ndim :]
+        return section(self._space, spatial, start=(*(0.0,) * (self.ndim - 1), 1.05 * self._width))
 
 
 def open_results(path: Path) -> dict[str, Any]:
@@ -76,6 +82,7 @@ def result_layers(
             planes = _planes(array)
             for k, label in enumerate(_class_names(card, len(planes))):
                 meta = _image_meta(place, f"{place.name}: probability of {label}", "magma")
+                meta["visible"] = k > 0  # the background says the same in reverse
                 made[f"{name}/{k}"] = (planes[k], meta, "image")
         elif name.startswith("attention/"):
             gate = name.removeprefix("attention/")
@@ -106,31 +113,6 @@ def load_results(
     return loaded
 
 
-def sample_layers(path: Path, place: Place) -> list[LayerTuple]:
-    """Turn augmented samples (N, ...) into layers with the pixel size of the image."""
-    arrays = open_results(path)
-    spatial = place.keywords()
-    keywords = {
-        "scale": (1.0, *spatial["scale"][-place.ndim :]),
-        "units": ("pixel", *spatial["units"][-place.ndim :]),
-    }
-    made: list[LayerTuple] = []
-    for what in ("image", "weights", "classes"):
-        array = np.asarray(arrays[what][:])
-        channels = range(array.shape[1]) if what == "image" else range(1)
-        for channel in channels:
-            values = array[:, channel] if what == "image" else array
-            name = f"samples: {what}" + (f" {channel}" if len(channels) > 1 else "")
-            meta = {"name": name, "metadata": {MARK: {"sample": name}}, **keywords}
-            if what == "classes":
-                made.append((values, {**meta, "opacity": 0.4}, "labels"))
-            else:
-                colormap = "viridis" if what == "weights" else "gray"
-                visible = what != "weights"
-                made.append((values, {**meta, "colormap": colormap, "visible": visible}, "image"))
-    return made
-
-
 def _planes(array: Any) -> list[Any]:
     """Cut (K, ...) into K arrays without reading; zarr itself would read."""
     lazy = import_module("dask.array").from_array(array)
@@ -150,7 +132,7 @@ def _image_meta(
         "colormap": colormap,
         "contrast_limits": (0.0, 1.0),
         "opacity": 0.6,
-        "blending": "translucent",
+        "blending": "additive",  # what is not computed yet stays see-through
         "cache": False,  # chunks change while tiles land
         **place.keywords(stride),
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_info
-from qtpy.QtWidgets import QFormLayout, QGridLayout, QLabel, QLineEdit, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QLineEdit, QPushButton
 
 from napari_unet.config import InputError, TrainConfig
 from napari_unet.events import (
@@ -28,7 +28,9 @@ from napari_unet.ui.dock import Dock
 from napari_unet.ui.layers import check_pair, source_of
 from napari_unet.ui.message import Message
 from napari_unet.ui.pairs import Pairs
-from napari_unet.ui.results import Place, sample_layers
+from napari_unet.ui.results import Place
+from napari_unet.ui.rows import Fold, stack, title
+from napari_unet.ui.samples_view import sample_layers
 from napari_unet.ui.showing import show_anew
 from napari_unet.ui.train_form import TrainForm
 from napari_unet.ui.training_run import TrainingRun, free_folder
@@ -62,16 +64,17 @@ class TrainDock(Dock):
         self.training = TrainingRun(self.engine.scratch, self)
         self._weighing = Background(self)
         self._sampling = False  # the job is a look at the samples
+        self._resumable = False  # the last training did not reach its end
         self._places: list[tuple[Place, object]] = []
         self._make_buttons()
         self._compose()
         self._connect()
+        self.parent_model.fill(self.root)
         self.fill()
 
     def fill(self) -> None:
-        """Offer the layers of the viewer and the models of the library."""
+        """Offer the layers of the viewer."""
         self.pairs.fill(self.layers)
-        self.parent_model.fill(self.root)
 
     def handle(self, event: Event) -> None:
         """Follow the job."""
@@ -89,23 +92,21 @@ class TrainDock(Dock):
             case Finished() | Stopped():
                 self._on_ended(event)
             case Failed(code=code, what=what, remedy=remedy, details=details):
-                self._settle()
+                self._settle(resumable=False)
                 self.message.error(InputError(code, what, remedy), details)
             case Saved() | Beat() | Started():
                 pass
 
     def give_up(self, why: str) -> None:
         """Say that the engine died and offer to go on from the last checkpoint."""
-        self._settle()
-        remedy = "press Resume to go on from the last checkpoint"
-        if self._sampling or self.training.order is None:
-            remedy = "try again"
-        self.message.error(InputError("U002", why, remedy))
+        self._settle(resumable=True)
+        again = "press Resume to go on from the last checkpoint"
+        self.message.error(InputError("U002", why, "try again" if self._sampling else again))
 
     def call_off(self) -> None:
         """Give up a job that has not reached the engine yet."""
         self.training.abandon()
-        self._settle()
+        self._settle(resumable=False)
 
     def shut_down(self) -> None:
         """End what runs for this dock."""
@@ -125,31 +126,33 @@ class TrainDock(Dock):
 
     def _compose(self) -> None:
         """Put the parts in their places."""
-        top = QWidget()
-        rows = QFormLayout(top)
-        rows.setContentsMargins(0, 0, 0, 0)
-        rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        rows.addRow(QLabel("<b>Images and their labels</b>"))
-        rows.addRow(self.pairs)
-        rows.addRow("axes", self.axes)
-        rows.addRow(self.doubts)
-        rows.addRow(QLabel("<b>What the labels mean</b>"))
-        rows.addRow(self.form.meaning)
-        rows.addRow(self.form.meaning_words)
-        rows.addRow(QLabel("<b>Network</b>"))
-        rows.addRow("recipe", self.form.recipe.native)
-        rows.addRow(self.form.network)
-        rows.addRow("train for", self.form.budget)
-        rows.addRow("model name", self.name)
-        self.settings.addWidget(top)
-        self.group("Fine-tune a model", self.parent_model)
-        self.group("Border weights", self.form.weights)
-        self.group("Augmentation", self.form.augment)
-        self.group("Network options", self.form.layers)
-        self.group("Optimiser", self.form.optimiser)
-        self.group("Labels: ignored value, ridge", self.form.labels)
-        self.group("Loss, patches, device", self.form.plain)
-        self.group("Folder of the models", self.folder)
+        self.settings.addWidget(
+            stack(
+                ("", title("Images and their labels")),
+                ("", self.pairs),
+                ("axes", self.axes),
+                ("", self.doubts),
+                ("", title("What the labels mean")),
+                ("", self.form.meaning),
+                ("", self.form.meaning_words),
+                ("", title("Network")),
+                ("recipe", self.form.recipe.native),
+                ("", self.form.network),
+                ("train for", self.form.budget),
+                ("model name", self.name),
+            )
+        )
+        for words, part in (
+            ("Fine-tune a model", self.parent_model),
+            ("Border weights", self.form.weights),
+            ("Augmentation", self.form.augment),
+            ("Network options", self.form.layers),
+            ("Optimiser", self.form.optimiser),
+            ("Labels: ignored value, ridge", self.form.labels),
+            ("Loss, patches, device", self.form.plain),
+            ("Folder of the models", self.folder),
+        ):
+            self.settings.addWidget(Fold(words, part))
         buttons = QGridLayout()
         buttons.addWidget(self.weights_button, 0, 0)
         buttons.addWidget(self.samples_button, 0, 1)
@@ -171,7 +174,7 @@ class TrainDock(Dock):
         self.training.submitted.connect(self._on_submitted)
         self.training.refused.connect(self._on_refused)
         self._weighing.done.connect(self._on_weighed)
-        self._weighing.failed.connect(self._on_refused)
+        self._weighing.failed.connect(self.message.error)
 
     def _chosen(self) -> list[tuple[Layer, Layer]]:
         """Return the layers of the pairs that still exist."""
@@ -189,7 +192,7 @@ class TrainDock(Dock):
         busy = "a job of this dock is running" if self.job else ""
         for button in (self.weights_button, self.samples_button, self.train_button):
             self._allow(button, why or ("" if button is self.weights_button else busy))
-        self.resume_button.setEnabled(not self.job)
+        self.resume_button.setVisible(self._resumable and not self.job)
 
     def _check(self) -> str:
         """Return why nothing can be started, or nothing."""
@@ -260,7 +263,7 @@ class TrainDock(Dock):
 
     def _open_job(self, words: str, *, sampling: bool = False) -> None:
         self._sampling = sampling
-        self.resume_button.hide()
+        self._resumable = self._resumable and sampling
         self.message.clear()
         self.progress.open(words)
 
@@ -269,7 +272,7 @@ class TrainDock(Dock):
         self.engine.submit(job, self)
 
     def _on_refused(self, error: Exception) -> None:
-        self._settle()
+        self._settle(resumable=False)
         self.message.error(error)
 
     def _on_stepped(self, event: Stepped) -> None:
@@ -283,7 +286,7 @@ class TrainDock(Dock):
         self.diagnosis.setText(self.training.words)
 
     def _on_ended(self, event: Finished | Stopped) -> None:
-        self._settle()
+        self._settle(resumable=isinstance(event, Stopped))
         if self._sampling:
             if isinstance(event, Finished):
                 for made in sample_layers(Path(event.path), self._places[0][0]):
@@ -300,12 +303,12 @@ class TrainDock(Dock):
         self.message.news(f"{name} is ready after {taken}: open Predict to apply it")
         show_info(f"U-Net lab: {name} is ready")
 
-    def _settle(self) -> None:
-        """Show that no job runs; a training that did not finish can be resumed."""
+    def _settle(self, *, resumable: bool) -> None:
+        """Show that no job runs; a training that did not reach its end can be resumed."""
         self.job = ""
         self.progress.close_job()
-        unfinished = self.training.order is not None and not self._sampling
-        self.resume_button.setVisible(unfinished)
+        if not self._sampling:
+            self._resumable = resumable and self.training.order is not None
         self._on_choice()
 
     def _show_curves(self) -> None:

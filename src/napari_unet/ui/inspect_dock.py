@@ -1,0 +1,245 @@
+"""The dock in which one looks inside: attention gates, weight maps, tiles, side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import ComboBox, FloatSlider, SpinBox
+from napari.layers import Labels
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox, QPushButton
+
+from napari_unet.config import InputError, LabelConfig, PredictConfig, WeightConfig
+from napari_unet.events import Failed, Finished, Noted, Started, Stopped, TileDone
+from napari_unet.ui.background import Background
+from napari_unet.ui.choice import LayerBox
+from napari_unet.ui.dock import Dock
+from napari_unet.ui.form import Form
+from napari_unet.ui.layers import find_layer, source_of
+from napari_unet.ui.plan_shapes import plan_layer
+from napari_unet.ui.prediction import Prediction
+from napari_unet.ui.results import Place
+from napari_unet.ui.rows import Fold, stack, title
+from napari_unet.ui.showing import show_anew
+from napari_unet.ui.subject import Subject
+from napari_unet.ui.weights import map_layers, weight_maps
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from napari_unet.engine.jobs import PredictJob
+    from napari_unet.events import Event
+    from napari_unet.ui.weights import Maps
+
+CALM_MS = 200  # after the last move of a slider
+COLORMAPS = ("viridis", "magma", "inferno", "cividis", "gray", "turbo")
+
+
+class InspectDock(Dock):
+    """See what a network attends to, what a pixel weighs, and how tiles are cut."""
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self.subject = Subject(self.find)
+        self.prediction = Prediction(viewer, self.engine.scratch, self)
+        self._weighing = Background(self)
+        self._place: tuple[Place, object] | None = None
+        self._calm = QTimer(self)
+        self._calm.setSingleShot(True)
+        self._calm.setInterval(CALM_MS)
+        self._make_parts()
+        self._compose()
+        self._connect()
+        self.subject.model.fill(self.root)
+        self.fill()
+
+    def fill(self) -> None:
+        """Offer the layers of the viewer."""
+        self.subject.fill(self.layers)
+        self.labels.fill(self.layers)
+
+    def handle(self, event: Event) -> None:
+        """Follow the prediction of the gates."""
+        self.prediction.take(event)
+        match event:
+            case Started():
+                self.progress.phase("the first tile")
+                self._on_look()
+            case Noted(text=text):
+                self.message.news(text)
+            case TileDone(done=done, total=total, left_s=left_s):
+                self.progress.advance(done / total, left_s, f"tile {done} of {total}")
+            case Finished() | Stopped():
+                self._settle()
+            case Failed(code=code, what=what, remedy=remedy, details=details):
+                self._settle()
+                self.message.error(InputError(code, what, remedy), details)
+
+    def give_up(self, why: str) -> None:
+        """Say that the engine died."""
+        self.prediction.discard()
+        self._settle()
+        self.message.error(InputError("U002", why, "try again"))
+
+    def call_off(self) -> None:
+        """Give up a prediction that has not reached the engine yet."""
+        self.prediction.discard()
+        self._settle()
+
+    def shut_down(self) -> None:
+        """End what runs for this dock."""
+        self._calm.stop()
+        self.prediction.abandon()
+        self._weighing.stop()
+        super().shut_down()
+
+    def _make_parts(self) -> None:
+        self.gates_button = QPushButton("Show attention gates")
+        self.colormap = ComboBox(choices=COLORMAPS, value="viridis")
+        self.opacity = FloatSlider(value=0.6, min=0, max=1)
+        self.tile = SpinBox(value=256, min=1, max=2**20)
+        self.tile.native.setToolTip("Edge of the tiles in pixels.")
+        self.plan_button = QPushButton("Show tile plan")
+        self.labels = LayerBox(Labels, "The labels whose weights to show.")
+        self.kind = Form(LabelConfig(), only=("kind", "zero"))
+        self.dimensions = ComboBox(choices=[("2-D", 2), ("3-D", 3), ("1-D", 1)], value=2)
+        self.w0 = FloatSlider(value=10, min=0, max=50)
+        self.sigma = FloatSlider(value=5, min=0.5, max=30)
+        fields = WeightConfig.model_fields
+        self.w0.native.setToolTip(str(fields["w0"].description))
+        self.sigma.native.setToolTip(str(fields["sigma"].description))
+        self.live = QCheckBox("Show weight maps, live")
+        self.live.setToolTip("Show the maps and follow the sliders and the choice of labels.")
+        self.grid = QCheckBox("Layers side by side")
+        self.grid.setToolTip("The grid mode of the viewer: every layer in a cell of its own.")
+
+    def _compose(self) -> None:
+        self.settings.addWidget(title("Model and image"))
+        self.settings.addWidget(self.subject)
+        gates = stack(
+            ("", self.gates_button),
+            ("colormap", self.colormap.native),
+            ("opacity", self.opacity.native),
+        )
+        plan = stack(("tile", self.tile.native), ("", self.plan_button))
+        weights = stack(
+            ("labels", self.labels),
+            ("", self.kind),
+            ("space", self.dimensions.native),
+            ("height w0", self.w0.native),
+            ("reach sigma", self.sigma.native),
+            ("", self.live),
+        )
+        parts = (("Attention gates", gates), ("Tile plan", plan), ("Weight maps", weights))
+        for words, part in parts:
+            self.settings.addWidget(Fold(words, part, folded=False))
+        self.settings.addWidget(self.grid)
+
+    def _connect(self) -> None:
+        self.subject.changed.connect(self._on_choice)
+        self.subject.model.refused.connect(self.message.error)
+        self.gates_button.clicked.connect(self._on_gates)
+        self.plan_button.clicked.connect(self._on_plan)
+        self.grid.toggled.connect(self._on_grid)
+        self.prediction.submitted.connect(self._on_submitted)
+        self.prediction.refused.connect(self._on_refused)
+        for look in (self.colormap, self.opacity):
+            look.changed.connect(self._on_look)
+        for setting in (self.w0, self.sigma, self.dimensions):
+            setting.changed.connect(self._on_setting)
+        self.kind.changed.connect(self._on_setting)
+        self.labels.chosen.connect(self._on_setting)
+        self.live.toggled.connect(self._on_setting)
+        self._calm.timeout.connect(self._on_calm)
+        self._weighing.done.connect(self._on_weighed)
+        self._weighing.failed.connect(self.message.mark)
+
+    def _on_choice(self) -> None:
+        card, why_not = self.subject.card, self.subject.why_not
+        gated = card is not None and card.model.architecture == "attention"
+        without = "" if gated else "this model has no attention gates; train one that has"
+        busy = "a prediction is running" if self.job else ""
+        _allow(self.gates_button, why_not or without or busy, "Show where each gate looks.")
+        _allow(self.plan_button, why_not, "Draw what each tile reads and writes.")
+
+    def _on_gates(self) -> None:
+        layer, card = self.subject.layer, self.subject.card
+        if layer is None or card is None:
+            return
+        self.message.clear()
+        self.progress.open("copying the image")
+        config = PredictConfig(outputs=("attention",))
+        self.job = self.prediction.begin(
+            layer, self.subject.axes.axes, self.subject.model.folder, card, config
+        )
+        self._on_choice()
+
+    def _on_submitted(self, job: PredictJob) -> None:
+        self.progress.phase("opening the model")
+        self.engine.submit(job, self)
+
+    def _on_refused(self, error: Exception) -> None:
+        self.call_off()
+        self.message.error(error)
+
+    def _on_look(self, _value: object = None) -> None:
+        """Draw all gates in the chosen colours."""
+        for key in self.prediction.keys.values():
+            layer = find_layer(self.viewer.layers, key)
+            if layer is not None:
+                layer.colormap, layer.opacity = self.colormap.value, self.opacity.value
+
+    def _on_plan(self) -> None:
+        layer, card = self.subject.layer, self.subject.card
+        if layer is not None and card is not None:
+            axes, tile = self.subject.axes.axes, int(self.tile.value)
+            self.message.news(
+                f"blue: what each tile writes; orange: what one of them reads. "
+                f"{self.subject.cost(tile)}"
+            )
+            show_anew(self.viewer, plan_layer(layer, axes, tile, card, self.viewer.dims.point))
+
+    def _on_setting(self, _value: object = None) -> None:
+        if self.live.isChecked():
+            self._calm.start()
+        else:
+            self._calm.stop()
+
+    def _on_calm(self) -> None:
+        """Weigh the pixels of the labels with what the sliders say."""
+        layer, ndim = self.find(self.labels.key), int(self.dimensions.value)
+        if layer is None:
+            self.message.warn("choose labels to weigh")
+            return
+        axes = ("PTZYX"[-layer.ndim :])[: layer.ndim]
+        try:
+            config: Any = self.kind.value
+            source = source_of(layer, axes)
+            self._place = Place(layer, axes, ndim), layer.unique_id
+        except (InputError, ValueError) as error:
+            self.message.mark(error)
+            return
+        weights = WeightConfig(w0=self.w0.value, sigma=self.sigma.value)
+        self._weighing.run(weight_maps, [source], ndim, config, weights)
+
+    def _on_weighed(self, maps: list[Maps]) -> None:
+        if self._place is None or not maps:
+            return
+        place, key = self._place
+        self.message.news("; ".join(maps[0].notes))
+        for made in map_layers(maps[0], place.keywords(), key, shown="border term"):
+            show_anew(self.viewer, made)
+
+    def _on_grid(self, checked: bool) -> None:
+        self.viewer.grid.enabled = checked
+        self.viewer.reset_view()
+
+    def _settle(self) -> None:
+        self.job = ""
+        self.progress.close_job()
+        self._on_choice()
+
+
+def _allow(button: QPushButton, why_not: str, tooltip: str) -> None:
+    button.setEnabled(not why_not)
+    button.setToolTip(f"Not now: {why_not}" if why_not else tooltip)

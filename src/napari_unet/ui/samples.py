@@ -1,0 +1,39 @@
+"""Sample data of the manifest: images made by code, with labels that are true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_unet.arrays.samples import SAMPLES
+
+if TYPE_CHECKING:
+    from napari_unet.ui.results import LayerTuple
+
+
+def touching_cells() -> list[LayerTuple]:
+    """Return round cells that touch (2-D), with their labels."""
+    return _sample("cells", "touching cells")
+
+
+def nuclei_3d() -> list[LayerTuple]:
+    """Return nuclei in a volume (3-D, coarser along Z), with their labels."""
+    return _sample("nuclei", "nuclei", scale=(3.0, 1.0, 1.0), axis_labels=("z", "y", "x"))
+
+
+def membranes() -> list[LayerTuple]:
+    """Return cells parted by dark membranes (2-D), with two classes."""
+    return _sample("membranes", "membranes")
+
+
+def _sample(
+    key: str,
+    name: str,
+    scale: tuple[float, ...] = (1.0, 1.0),
+    axis_labels: tuple[str, ...] = ("y", "x"),
+) -> list[LayerTuple]:
+    image, labels = SAMPLES[key]()
+    space = {"scale": scale, "units": ("pixel",) * len(scale), "axis_labels": axis_labels}
+    return [
+        (image, {"name": name, **space}, "image"),
+        (labels, {"name": f"{name} labels", **space}, "labels"),
+    ]

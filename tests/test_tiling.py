@@ -1,0 +1,184 @@
+"""Tiles partition every image, in phase with the network, whatever the sizes."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_unet.tiling import Geometry, Tile, cut, order_tiles, plan_tiles, split_tile
+
+
+@st.composite
+def geometries(draw, ndim):
+    """Geometries as networks have them: padded, or valid with a border that is lost."""
+    axes = []
+    for _ in range(ndim):
+        step = 2 ** draw(st.integers(0, 4))
+        margin = step * draw(st.integers(0, 4))
+        lost = draw(st.integers(1, 40)) if draw(st.booleans()) else 0
+        smallest = 2 * lost + draw(st.integers(1, step))  # at least one pixel comes out
+        axes.append((step, margin, lost, smallest))
+    return Geometry(*(tuple(numbers) for numbers in zip(*axes, strict=True)))
+
+
+@st.composite
+def plans(draw):
+    ndim = draw(st.integers(1, 3))
+    shape = tuple(draw(st.lists(st.integers(1, 90), min_size=ndim, max_size=ndim)))
+    geometry = draw(geometries(ndim))
+    edges = st.integers(1, 100)
+    size = draw(st.one_of(edges, st.lists(edges, min_size=ndim, max_size=ndim)))
+    return shape, size, geometry
+
+
+def count_tiles(shape, size, geometry):
+    sizes = [size] * len(shape) if isinstance(size, int) else size
+    return math.prod(
+        -(-n // max(s // step * step, step))
+        for n, s, step in zip(shape, sizes, geometry.step, strict=True)
+    )
+
+
+few = plans().filter(lambda plan: count_tiles(*plan) <= 2000)
+
+
+@given(few)
+@settings(max_examples=150, deadline=None)
+def test_written_windows_partition_the_image(plan):
+    shape, _, _ = plan
+    written = np.zeros(shape, np.uint8)
+    for tile in plan_tiles(*plan):
+        written[tile.write] += 1
+    assert (written == 1).all()
+
+
+@given(few)
+@settings(max_examples=150, deadline=None)
+def test_every_tile_meets_the_poolings_in_the_same_phase(plan):
+    _, _, geometry = plan
+    for tile in plan_tiles(*plan):
+        for r, step, context in zip(tile.read, geometry.step, geometry.context, strict=True):
+            assert (r.start + context) % step == 0
+
+
+@given(few)
+@settings(max_examples=150, deadline=None)
+def test_every_tile_has_a_legal_size_and_its_whole_context(plan):
+    _, _, geometry = plan
+    for tile in plan_tiles(*plan):
+        for axis, (r, w) in enumerate(zip(tile.read, tile.write, strict=True)):
+            length = r.stop - r.start
+            assert length == geometry.legal(axis, length)
+            assert r.start == w.start - geometry.context[axis]
+            assert r.stop >= w.stop + geometry.context[axis]
+
+
+@given(few)
+@settings(max_examples=100, deadline=None)
+def test_tiles_are_as_large_as_asked_for_and_no_larger_than_the_image_needs(plan):
+    shape, size, geometry = plan
+    tiles = plan_tiles(*plan)
+    assert len(tiles) == count_tiles(*plan)
+    sizes = [size] * len(shape) if isinstance(size, int) else size
+    for tile in tiles:
+        for w, s, step in zip(tile.write, sizes, geometry.step, strict=True):
+            assert w.start % step == 0
+            assert w.stop - w.start <= max(s, step)
+
+
+@given(few)
+@settings(max_examples=100, deadline=None)
+def test_all_full_tiles_have_one_size(plan):
+    lengths = {tuple(r.stop - r.start for r in tile.read) for tile in plan_tiles(*plan)}
+    assert len(lengths) == 1
+
+
+@given(st.integers(1, 3).flatmap(geometries), st.integers(1, 300))
+def test_legal_sizes_are_the_smallest_that_suffice(geometry, size):
+    for axis, (step, smallest) in enumerate(zip(geometry.step, geometry.smallest, strict=True)):
+        legal = geometry.legal(axis, size)
+        assert legal >= max(size, smallest)
+        assert (legal - smallest) % step == 0
+        assert legal == smallest or legal - step < size
+        assert geometry.input_size(axis, size) - 2 * geometry.lost[axis] >= size
+
+
+@given(few)
+@settings(max_examples=100, deadline=None)
+def test_cutting_inverts_reading(plan):
+    """A network that returns its input, less the border it loses, gives back the image."""
+    shape, _, geometry = plan
+    grids = np.meshgrid(*(np.arange(n) for n in shape), indexing="ij")
+    coordinates = np.stack(grids)
+    for tile in plan_tiles(*plan):
+        output = np.stack(
+            np.meshgrid(
+                *(
+                    np.arange(r.start + lost, r.stop - lost)
+                    for r, lost in zip(tile.read, geometry.lost, strict=True)
+                ),
+                indexing="ij",
+            )
+        )
+        expected = coordinates[(slice(None), *tile.write)]
+        np.testing.assert_array_equal(cut(output, tile), expected)
+
+
+@given(few, st.data())
+@settings(max_examples=60, deadline=None)
+def test_ordering_keeps_every_tile_and_puts_the_nearest_first(plan, data):
+    shape, _, _ = plan
+    tiles = plan_tiles(*plan)
+    focus = [data.draw(st.floats(-10, n + 10)) for n in shape]
+
+    def distance(tile: Tile) -> float:
+        centre = [(w.start + w.stop) / 2 for w in tile.write]
+        return math.dist(centre, focus) ** 2
+
+    ordered = order_tiles(tiles, focus)
+    assert sorted(map(str, ordered)) == sorted(map(str, tiles))
+    distances = [distance(tile) for tile in ordered]
+    assert all(a <= b + 1e-6 for a, b in itertools.pairwise(distances))
+
+
+def test_a_tile_as_large_as_the_image_is_one_tile():
+    geometry = Geometry(step=(16, 16), margin=(96, 96), lost=(0, 0), smallest=(16, 16))
+    for shape in ((300, 260), (1, 130), (517, 333)):
+        assert len(plan_tiles(shape, max(shape) + 15, geometry)) == 1
+
+
+@given(few, st.integers(1, 6))
+@settings(max_examples=100, deadline=None)
+def test_halving_tiles_keeps_every_promise(plan, times):
+    shape, _, geometry = plan
+    tiles = plan_tiles(*plan)[:3]
+    parts = tiles
+    for _ in range(times):
+        parts = [part for tile in parts for part in split_tile(tile, geometry)]
+    before, after = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+    for tile in tiles:
+        before[tile.write] += 1
+    for part in parts:
+        after[part.write] += 1
+        for axis, (r, w) in enumerate(zip(part.read, part.write, strict=True)):
+            assert w.start % geometry.step[axis] == 0
+            assert r.start == w.start - geometry.context[axis]
+            assert r.stop >= w.stop + geometry.context[axis]
+            assert r.stop - r.start == geometry.legal(axis, r.stop - r.start)
+    np.testing.assert_array_equal(after, before)
+
+
+@given(few)
+@settings(max_examples=100, deadline=None)
+def test_halving_ends_at_blocks_of_one_step(plan):
+    _, _, geometry = plan
+    todo, steps = plan_tiles(*plan)[:1], 0
+    while len(parts := split_tile(todo[0], geometry)) > 1:
+        todo, steps = parts, steps + 1
+        assert steps < 100
+    for w, step in zip(todo[0].write, geometry.step, strict=True):
+        assert w.stop - w.start <= step

@@ -1,0 +1,81 @@
+"""A viewer that must leave nothing behind, a library of its own, and a tiny model."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+import pytest
+
+from napari_unet.arrays.samples import touching_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import napari
+    from pytestqt.qtbot import QtBot
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A library of models for this test alone."""
+    monkeypatch.setenv("NAPARI_UNET_HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / "models"
+
+
+@pytest.fixture
+def nothing_left(qtbot: QtBot) -> Iterator[None]:
+    """After the viewer is closed: no process, no running timer, no busy thread, no bar."""
+    from napari.utils import progress
+    from qtpy.QtCore import QProcess, QThreadPool, QTimer
+    from qtpy.QtWidgets import QApplication
+
+    yield
+    application = QApplication.instance()
+    qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0)
+    for _ in range(3):
+        gc.collect()
+        application.processEvents()
+    assert not application.findChildren(QProcess)
+    assert not [timer for timer in application.findChildren(QTimer) if timer.isActive()]
+    assert not list(progress._all_instances)
+    words = [" ".join(p.cmdline()) for p in psutil.Process().children() if p.status() != "zombie"]
+    assert not [w for w in words if "napari_unet engine" in w]
+
+
+@pytest.fixture
+def viewer(nothing_left: None, make_napari_viewer: Callable[..., napari.Viewer]) -> napari.Viewer:
+    """A real window."""
+    return make_napari_viewer(strict_qt="raise")
+
+
+@pytest.fixture
+def cells(viewer: napari.Viewer) -> napari.Viewer:
+    """A window with a small image of cells and its labels, in micrometres."""
+    image, labels = touching_cells((96, 112), seed=3)
+    space = {"scale": (0.5, 0.5), "units": ("um", "um"), "translate": (3.0, 4.0)}
+    viewer.add_image(image, name="cells", **space)
+    viewer.add_labels(labels, name="drawn", **space)
+    return viewer
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model with attention gates, made by the command line."""
+    folder = tmp_path_factory.mktemp("models")
+    image, labels = touching_cells((64, 64), seed=1)
+    np.save(folder / "image.npy", image)
+    np.save(folder / "labels.npy", labels)
+    words = [sys.executable, "-m", "napari_unet", "train", "--architecture", "attention"]
+    words += ["--image", str(folder / "image.npy"), "--labels", str(folder / "labels.npy")]
+    words += ["--set", "model.base=2", "--set", "model.depth=2", "--epochs", "0"]
+    subprocess.run(
+        [*words, "--out", str(folder / "tiny")], check=True, capture_output=True, env=os.environ
+    )
+    return folder / "tiny"

@@ -1,0 +1,184 @@
+"""A layer reaches the engine as it is: by its path, or as a copy made block by block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dask.array
+import numpy as np
+import pytest
+import zarr
+from napari.layers import Image, Labels
+
+from napari_unet.arrays.files import open_picture
+from napari_unet.config import InputError
+from napari_unet.ui.layers import (
+    Source,
+    axes_choices,
+    check_pair,
+    copy_blocks,
+    find_layer,
+    path_of,
+    source_of,
+    store,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def values(shape: tuple[int, ...], dtype: Any = np.uint16) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [">u2", "?", "f4", ">f8", "i8"])
+@pytest.mark.parametrize("shape", [(1,), (30, 40), (3, 600, 17), (2, 2, 3, 5, 4)])
+def test_a_copy_equals_its_array(tmp_path: Path, shape: tuple[int, ...], dtype: str) -> None:
+    data = values(shape, dtype)
+    copy_blocks(data, tmp_path / "copy.zarr")
+    copy = zarr.open_array(tmp_path / "copy.zarr")
+    assert copy.dtype.isnative
+    np.testing.assert_array_equal(copy[:], data)
+
+
+def test_a_lazy_array_is_never_read_whole(tmp_path: Path) -> None:
+    largest = 0
+
+    class Lazy:
+        shape, ndim, dtype = (64, 1024, 1024), 3, np.dtype("u1")
+
+        def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray[Any, Any]:
+            nonlocal largest
+            sizes = [len(range(*k.indices(n))) for k, n in zip(key, self.shape, strict=True)]
+            largest = max(largest, int(np.prod(sizes)))
+            return np.zeros(sizes, self.dtype)
+
+        def __array__(self) -> np.ndarray[Any, Any]:
+            raise AssertionError("read whole")
+
+    copy_blocks(Lazy(), tmp_path / "copy.zarr")
+    assert largest <= 2**24
+
+
+def test_a_copy_that_is_called_off_stops_at_the_next_block(tmp_path: Path) -> None:
+    asked = iter([False, True])
+    copy_blocks(np.ones((1200, 600), "u1"), tmp_path / "copy.zarr", lambda: next(asked))
+    copied = zarr.open_array(tmp_path / "copy.zarr")[:]
+    assert 0 < copied.sum() < copied.size
+
+
+def test_words_are_no_pixels(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as raised:
+        copy_blocks(np.array(["a"]), tmp_path / "copy.zarr")
+    assert raised.value.code == "U116"
+
+
+def test_arrays_on_disk_go_by_their_path(tmp_path: Path) -> None:
+    on_disk = zarr.create_array(tmp_path / "a.zarr", data=values((8, 9)))
+    group = zarr.open_group(tmp_path / "g.zarr", mode="w")
+    inner = group.create_array("deep/er", data=values((8, 9)))
+    np.save(tmp_path / "a.npy", values((8, 9)))
+    memory_map = np.load(tmp_path / "a.npy", mmap_mode="r")
+    assert path_of(on_disk) == tmp_path / "a.zarr"
+    assert path_of(inner) == tmp_path / "g.zarr" / "deep/er"
+    assert path_of(dask.array.from_zarr(on_disk)) == tmp_path / "a.zarr"
+    assert path_of(memory_map) == tmp_path / "a.npy"
+
+
+def test_what_differs_from_its_file_does_not_go_by_its_path(tmp_path: Path) -> None:
+    on_disk = zarr.create_array(tmp_path / "a.zarr", data=values((8, 9)))
+    np.save(tmp_path / "a.npy", values((8, 9)))
+    memory_map = np.load(tmp_path / "a.npy", mmap_mode="r")
+    for data in (dask.array.from_zarr(on_disk)[1:], memory_map[1:], memory_map.T, on_disk[:]):
+        assert path_of(data) is None
+
+
+@pytest.mark.parametrize("snapshot", [False, True])
+def test_the_engine_reads_the_pixels_of_the_layer(tmp_path: Path, snapshot: bool) -> None:
+    layer = Image(zarr.create_array(tmp_path / "a.zarr", data=values((4, 30, 40))), scale=(3, 2, 1))
+    reference = store(source_of(layer, "ZYX"), tmp_path, snapshot=snapshot)
+    assert (reference.path == str(tmp_path / "a.zarr")) is not snapshot
+    assert reference.spacing == (3, 2, 1)
+    picture = open_picture(reference.path, ndim=3, axes=reference.axes)
+    np.testing.assert_array_equal(picture.data[:], layer.data[:])
+
+
+def test_a_snapshot_does_not_change_when_one_paints_on(tmp_path: Path) -> None:
+    layer = Labels(values((20, 20), np.int32))
+    before = layer.data.copy()
+    reference = store(source_of(layer, "YX"), tmp_path, snapshot=True)
+    layer.fill((0, 0), 199)
+    layer.data[:] = 7
+    np.testing.assert_array_equal(zarr.open_array(reference.path)[:], before)
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, dask.array.from_array, zarr.array])
+def test_opacity_is_left_out(tmp_path: Path, wrap: Any) -> None:
+    colour = values((20, 30, 4), np.uint8)
+    reference = store(source_of(Image(wrap(colour), rgb=True), "YXC"), tmp_path)
+    np.testing.assert_array_equal(zarr.open_array(reference.path)[:], colour[..., :3])
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings", "ndim", "first"),
+    [
+        ((20, 30), {}, 2, "YX"),
+        ((7, 20, 30), {}, 2, "TYX"),
+        ((7, 20, 30), {}, 3, "ZYX"),
+        ((20, 30, 3), {"rgb": True}, 2, "YXC"),
+        ((7, 20, 30, 3), {"rgb": True}, 3, "ZYXC"),
+        ((7, 2, 20, 30), {"axis_labels": ("z", "c", "y", "x")}, 3, "ZCYX"),
+        ((30,), {}, 1, "X"),
+    ],
+)
+def test_the_likeliest_axes_come_first(
+    shape: tuple[int, ...], settings: dict[str, Any], ndim: int, first: str
+) -> None:
+    source = Source(np.zeros(shape), "", (), "")
+    layer = Image(source.data, **settings) if len(shape) > 1 else Lines(source.data)
+    assert axes_choices(layer, ndim)[0][0] == first
+
+
+class Lines:
+    """A signal; napari itself has no layer with one axis."""
+
+    multiscale, rgb, name, axis_labels = False, False, "signal", ("-1",)
+
+    def __init__(self, data: np.ndarray[Any, Any]) -> None:
+        self.data = data
+
+
+def test_other_axes_can_be_chosen() -> None:
+    offered = dict(axes_choices(Image(np.zeros((5, 3, 20, 30))), 2))
+    assert offered["TCYX"] == "5 images, each on its own, 3 channels"
+    assert offered["PTYX"] == "15 images, each on its own"
+
+
+def test_too_few_axes_are_refused() -> None:
+    with pytest.raises(InputError) as raised:
+        axes_choices(Image(np.zeros((20, 30))), 3)
+    assert raised.value.code == "U113"
+
+
+def test_labels_must_have_the_shape_of_their_image() -> None:
+    image = Image(np.zeros((3, 20, 30)), name="nuclei")
+    assert check_pair(image, Labels(np.zeros((20, 30), int)), "CYX") == ()
+    with pytest.raises(InputError, match=r"U102: labels 20x31 .* image 20x30 .*crop"):
+        check_pair(image, Labels(np.zeros((20, 31), int)), "CYX")
+    with pytest.raises(InputError, match=r"swapped: transpose"):
+        check_pair(image, Labels(np.zeros((30, 20), int)), "CYX")
+
+
+def test_labels_elsewhere_are_doubted() -> None:
+    image = Image(np.zeros((20, 30)), name="nuclei", scale=(2, 2))
+    (words,) = check_pair(image, Labels(np.zeros((20, 30), int), name="drawn"), "YX")
+    assert "scale" in words
+    assert "drawn" in words
+
+
+def test_a_deleted_layer_is_not_found() -> None:
+    layers = [Image(np.zeros((4, 4))), Image(np.zeros((4, 4)))]
+    key = layers[1].unique_id
+    assert find_layer(layers, key) is layers[1]
+    assert find_layer(layers[:1], key) is None
+    assert find_layer(layers, None) is None
