@@ -76,7 +76,7 @@ def predict(
     clock = _Clock(len(plan) * len(planes))
     for plane in planes:
         yield from _fill(canvas, plane, plan, clock)
-    outputs.close("K" + picture.axes.replace("C", ""), picture.spacing)
+    outputs.close("C" + picture.axes.replace("C", ""), picture.spacing)
     yield Finished(outputs.path, {"tiles": clock.done, "elapsed_s": round(clock.elapsed_s, 3)})
 
 
