@@ -62,7 +62,7 @@ def test_laws_of_targets(labels: NDArray[Any], config: LabelConfig) -> None:
 def test_objects_are_parted_before_they_are_weighed() -> None:
     labels = np.array([[1, 1, 2, 2], [1, 1, 2, 2]])
     targets = targets_of(labels, LabelConfig())
-    np.testing.assert_array_equal(targets.classes, [[1, 1, 0, 1], [1, 0, 0, 1]])
+    np.testing.assert_array_equal(targets.classes, [[1, 1, 0, 1], [1, 1, 0, 1]])
     np.testing.assert_allclose(targets.map.border[0, 2], 10 * np.exp(-4 / 50), rtol=1e-5)
     whole = targets_of(np.pad(labels, 1), LabelConfig(ridge=False))
     np.testing.assert_array_equal(whole.classes, np.pad(labels, 1) > 0)

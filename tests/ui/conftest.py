@@ -33,15 +33,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def nothing_left(qtbot: QtBot) -> Iterator[None]:
     """After the viewer is closed: no process, no running timer, no busy thread, no bar."""
     from napari.utils import progress
-    from qtpy.QtCore import QProcess, QThreadPool, QTimer
+    from qtpy.QtCore import QEvent, QProcess, QThreadPool, QTimer
     from qtpy.QtWidgets import QApplication
 
     yield
     application = QApplication.instance()
     qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0)
-    for _ in range(3):
-        gc.collect()
-        application.processEvents()
+    gc.collect()
+    application.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
     assert not application.findChildren(QProcess)
     assert not [timer for timer in application.findChildren(QTimer) if timer.isActive()]
     assert not list(progress._all_instances)

@@ -76,7 +76,7 @@ def test_an_order_that_is_refused_fails(
     bad = SMALL.model_copy(update={"architecture": "none"})
     engine.submit(DescribeJob.model_construct(job="mine", config=bad), user)
     qtbot.waitUntil(lambda: engine.pid("mine") == 0, timeout=30_000)
-    assert ["mine"] == [job for job, event in heard if isinstance(event, Failed)]
+    assert [job for job, event in heard if isinstance(event, Failed)] == ["mine"]
 
 
 def test_a_killed_process_is_told_within_two_seconds(

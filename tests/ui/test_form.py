@@ -60,17 +60,17 @@ def test_a_form_shows_any_other_config_of_its_kind(qtbot: QtBot, config: Config)
     assert form.value == config
 
 
+@pytest.mark.usefixtures("qtbot")
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_the_form_of_a_training_gives_back_every_recipe(qtbot: QtBot, recipe: str) -> None:
+def test_the_form_of_a_training_gives_back_every_recipe(recipe: str) -> None:
     form = TrainForm(TrainConfig.from_recipe("quick"))
-    qtbot.addWidget(form)
     form.recipe.value = recipe
     assert form.value == TrainConfig.from_recipe(recipe)
 
 
-def test_a_recipe_leaves_alone_what_was_said_about_the_labels(qtbot: QtBot) -> None:
+@pytest.mark.usefixtures("qtbot")
+def test_a_recipe_leaves_alone_what_was_said_about_the_labels() -> None:
     form = TrainForm(TrainConfig.from_recipe("quick"))
-    qtbot.addWidget(form)
     form.meaning.field("zero").value = "unlabelled"
     form.network.field("ndim").value = 3
     form.recipe.value = "paper"
@@ -79,9 +79,9 @@ def test_a_recipe_leaves_alone_what_was_said_about_the_labels(qtbot: QtBot) -> N
     assert "not labelled" in form.meaning_words.text()
 
 
-def test_another_architecture_brings_the_options_of_its_paper(qtbot: QtBot) -> None:
+@pytest.mark.usefixtures("qtbot")
+def test_another_architecture_brings_the_options_of_its_paper() -> None:
     form = TrainForm(TrainConfig.from_recipe("quick"))
-    qtbot.addWidget(form)
     form.network.field("architecture").value = "unet2015"
     assert form.value.model.upsampling == "transposed"
     assert form.value.model.base == TrainConfig.from_recipe("quick").model.base

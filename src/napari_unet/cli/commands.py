@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def demo(arguments: argparse.Namespace) -> int:
     """Run the demonstration in a process of its own, on a virtual display if need be."""
-    from napari_unet.engine.demo import run_demo
+    from napari_unet.cli.demo import run_demo
 
     return run_demo(arguments.out, arguments.seconds, arguments.sample)
 

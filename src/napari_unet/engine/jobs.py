@@ -127,3 +127,13 @@ def from_line(line: str | bytes) -> Order:
         return _ORDERS.validate_json(line)
     except ValidationError as error:
         raise explain(error) from error
+
+
+def job_of_line(line: str | bytes) -> str:
+    """Name the job that a line is about, if that much of it can be read; else ""."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return ""
+    name = record.get("job") if isinstance(record, dict) else None
+    return name if isinstance(name, str) else ""

@@ -2,26 +2,38 @@
 
 One job runs at a time, as a generator of events in the main thread. Between two events it
 looks at the orders that came: cancel closes the generator, pause stops asking it. A second
-thread reads stdin, a third beats once a second. When stdin closes, the viewer is gone: the
-job is closed as if it had been cancelled, and whatever does not end by itself is ended.
+thread reads stdin, a third beats once a second. When either end of the talk closes, the viewer
+is gone: the job is closed as if it had been cancelled, so that it keeps its work, and whatever
+does not end by itself is ended.
 """
 
 from __future__ import annotations
 
 import os
 import queue
+import signal
 import sys
 import threading
 import traceback
 from importlib.metadata import version
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from napari_unet.config import InputError
-from napari_unet.engine.jobs import Cancel, Order, Pause, Resume, from_line
+from napari_unet.engine.jobs import (
+    LIMIT_BYTES,
+    Cancel,
+    Order,
+    Pause,
+    Resume,
+    from_line,
+    job_of_line,
+)
 from napari_unet.engine.work import run_job
-from napari_unet.events import Beat, Event, Failed, Ready, Stopped, to_line
+from napari_unet.events import Beat, Event, Failed, Finished, Ready, Stopped, to_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_unet.engine.jobs import Job
 
 BEAT_S = 1.0
@@ -31,18 +43,20 @@ GRACE_S = 5.0  # from the end of stdin to the end of the process
 class Server:
     """Runs the jobs that come in on one stream and reports on another."""
 
-    def __init__(self, orders: TextIO, events: TextIO) -> None:
+    def __init__(self, orders: BinaryIO, events: TextIO) -> None:
         self._orders, self._events = orders, events
-        self._inbox: queue.Queue[Order | None] = queue.Queue()  # None: stdin has closed
+        self._inbox: queue.SimpleQueue[Order | None] = queue.SimpleQueue()  # None: nobody is there
         self._speaking = threading.Lock()
+        self._gone = threading.Event()  # set when the viewer is
         self._waiting: list[Job] = []
         self._paused = False
 
     def serve(self) -> None:
-        """Run jobs until stdin closes."""
-        threading.Thread(target=self._listen, daemon=True).start()
-        threading.Thread(target=self._beat, daemon=True).start()
-        self._say(Ready(os.getpid(), _device(), {"torch": version("torch")}))
+        """Run jobs until the viewer is gone."""
+        with self._speaking:  # Ready comes first, whatever the threads have to say
+            threading.Thread(target=self._listen, daemon=True).start()
+            threading.Thread(target=self._beat, daemon=True).start()
+            self._write(Ready(os.getpid(), _device(), {"torch": version("torch")}), "")
         while True:
             order = self._waiting.pop(0) if self._waiting else self._inbox.get()
             if order is None:
@@ -57,12 +71,14 @@ class Server:
             stream = run_job(job)
             for event in stream:
                 self._say(event, job.job)
-                if self._told_to_stop(job):
+                if not isinstance(event, Finished) and self._told_to_stop(job):
                     stream.close()
                     self._say(Stopped(_place(job)), job.job)
                     return
         except InputError as error:
             self._say(Failed(error.code, error.what, error.remedy), job.job)
+        except MemoryError:
+            self._say(Failed("U161", "out of memory", "close other programs"), job.job)
         except Exception as error:  # noqa: BLE001 - the boundary: told to the user with the traceback
             what = f"{type(error).__name__}: {error}".splitlines()[0]
             details = traceback.format_exc()
@@ -73,12 +89,13 @@ class Server:
         while self._paused or not self._inbox.empty():
             match self._inbox.get():
                 case None:
+                    self._waiting.clear()
                     self._inbox.put(None)  # for `serve`, which then returns
                     return True
                 case Cancel(job=name) if name == job.job:
                     return True
                 case Cancel(job=name):
-                    self._waiting = [w for w in self._waiting if w.job != name]
+                    self._strike(name)
                 case Pause(job=name):
                     self._paused = self._paused or name == job.job
                 case Resume(job=name):
@@ -87,36 +104,60 @@ class Server:
                     self._waiting.append(later)
         return False
 
+    def _strike(self, name: str) -> None:
+        """Drop a job that waits for its turn; one that is not there has ended already."""
+        for job in [waiting for waiting in self._waiting if waiting.job == name]:
+            self._waiting.remove(job)
+            self._say(Stopped(_place(job)), name)
+
     def _listen(self) -> None:
-        for line in self._orders:
+        for line in _lines(self._orders):
             try:
                 self._inbox.put(from_line(line))
             except InputError as error:
-                self._say(Failed(error.code, error.what, error.remedy))
-        self._inbox.put(None)
-        threading.Timer(GRACE_S, os._exit, args=(1,)).start()
+                self._say(Failed(error.code, error.what, error.remedy), job_of_line(line))
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Nobody is there any more: let the job keep its work, and end."""
+        if not self._gone.is_set():
+            self._gone.set()
+            self._inbox.put(None)
+            threading.Timer(GRACE_S, os._exit, args=(1,)).start()
 
     def _beat(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(BEAT_S):
+        while not self._gone.wait(BEAT_S):
             self._say(Beat())
 
     def _say(self, event: Event, job: str = "") -> None:
         with self._speaking:
-            try:
-                self._events.write(to_line(event, job))
-                self._events.flush()
-            except (BrokenPipeError, ValueError):
-                os._exit(1)  # nobody listens any more
+            self._write(event, job)
+
+    def _write(self, event: Event, job: str) -> None:
+        line = to_line(event, job)
+        try:
+            self._events.write(line)
+            self._events.flush()
+        except OSError:
+            self._hang_up()
 
 
 def main() -> None:
     """Serve on stdin and stdout; whatever else prints goes to stderr."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the viewer's terminal is the viewer's
     events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    Server(sys.stdin, events).serve()
-    events.flush()
+    sys.stdout = sys.stderr
+    Server(sys.stdin.buffer, events).serve()
     os._exit(0)  # threads of torch do not hold up the end
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of a stream; of one beyond the limit only its beginning is kept."""
+    while line := stream.readline(LIMIT_BYTES + 1):
+        yield line
+        while line and not line.endswith(b"\n"):
+            line = stream.readline(LIMIT_BYTES + 1)
 
 
 def _place(job: Job) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_unet.arrays.files import open_picture
 from napari_unet.arrays.source import as_picture
 from napari_unet.arrays.writing import create_arrays
 from napari_unet.engine.jobs import (
@@ -27,7 +30,24 @@ if TYPE_CHECKING:
 
 
 def run_job(job: Job) -> Generator[Event, None, None]:
-    """Return the events of a job, as they happen. Torch is imported here, not before."""
+    """Return the events of a job, as they happen. Torch is imported here, not before.
+
+    What a job changed for the whole process is undone for the next one: the number of
+    threads, and the memory of the graphics card that torch would keep at hand.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        yield from _events(job)
+    finally:
+        torch.set_num_threads(threads)
+        if torch.cuda.is_initialized():
+            gc.collect()
+            torch.cuda.empty_cache()
+
+
+def _events(job: Job) -> Generator[Event, None, None]:
     match job:
         case TrainJob():
             from napari_unet.training.loop import train
@@ -79,10 +99,6 @@ def _pairs(job: TrainJob | SamplesJob) -> list[tuple[Picture, Picture]]:
 
 def _picture(reference: ArrayRef, ndim: int, *, labels: bool = False) -> Picture:
     """Open what a reference points to; what it says of axes, spacing and name wins."""
-    from dataclasses import replace
-
-    from napari_unet.arrays.files import open_picture
-
     if reference.axes is None:
         picture = as_picture(reference.path, ndim, labels=labels)
     else:

@@ -23,19 +23,25 @@ if TYPE_CHECKING:
 
 FOLDER = "checkpoints"
 KEPT = 2
+_STEP = len("step-00000000")  # how much of a name is the step
 _STATE = "state.json"  # the one array that is text
 
 
 def save_checkpoint(
     folder: Path, step: int, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]
 ) -> Path:
-    """Write a checkpoint of `step` below the model `folder` and drop all but the two newest."""
+    """Write a checkpoint of `step` below the model `folder`; it and the one before are kept.
+
+    Those of later steps were passed over when the run was resumed: they are dropped.
+    """
     text = np.frombuffer(json.dumps(state).encode(), dtype=np.uint8)
     content = save({**{k: np.asarray(a, order="C") for k, a in arrays.items()}, _STATE: text})
     digest = hashlib.sha256(content).hexdigest()[:16]
     path = folder / FOLDER / f"step-{step:08d}-{digest}.safetensors"
     atomic_write(path, content)
-    for old in _newest_first(folder)[KEPT:]:
+    others = [other for other in _newest_first(folder) if other != path]
+    before = [other for other in others if other.name[:_STEP] <= path.name[:_STEP]]
+    for old in set(others) - set(before[: KEPT - 1]):
         old.unlink(missing_ok=True)
     return path
 

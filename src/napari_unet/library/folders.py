@@ -129,6 +129,15 @@ def list_models(root: str | Path | None = None) -> list[tuple[Path, Card]]:
     return found
 
 
+def free_folder(root: Path, name: str) -> Path:
+    """Return `root/name`, or `name-2`, `name-3`, ... where that is already taken."""
+    folder, n = root / name, 1
+    while folder.exists():
+        n += 1
+        folder = root / f"{name}-{n}"
+    return folder
+
+
 def remove_model(folder: str | Path) -> None:
     """Delete a model folder; refuses a folder that is no model (U140)."""
     read_card(folder)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from napari_unet.arrays.writing import check_writable
 from napari_unet.config import InputError, TrainConfig, overlay
 from napari_unet.events import Finished, Noted, Saved, Started
+from napari_unet.library.checkpoints import FOLDER as CHECKPOINTS
 from napari_unet.library.checkpoints import load_checkpoint
 from napari_unet.library.folders import CARD, WEIGHTS, read_card, read_tensors, verify
-from napari_unet.models.device import choose_device
+from napari_unet.models.device import choose_device, is_out_of_memory
 from napari_unet.targets.grammar import Grammar
 from napari_unet.training.data import load_data
 from napari_unet.training.record import write_record
@@ -67,11 +69,20 @@ def train(
     try:
         yield from _learn(run)
     except GeneratorExit:
+        run.save()  # before a validation that an undisturbed run would not have made here
         if run.step and not run.best:
             run.validate()
-        run.save()
         write_record(run, parent=_name_of(parent))
         raise
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise InputError(
+            "U161",
+            f"out of memory at step {run.step + 1} (batch {run.batch}, "
+            f"patches of {'x'.join(map(str, run.sampler.sizes[0]))} pixels)",
+            "choose a smaller batch, patch or base",
+        ) from error
     card = write_record(run, parent=_name_of(parent))
     yield Saved(str(run.folder), run.step)
     yield Finished(str(run.folder), dict(card.training))
@@ -81,7 +92,7 @@ def _learn(run: Run) -> Iterator[TrainEvent]:
     """Step, validate and save until the budget is used up."""
     if run.done and not run.best:  # an untrained model is a valid model
         yield run.validate()
-    while not run.done:
+    while run.losses or not run.done:  # a run that was stopped after its last step owes a score
         while not run.done and run.step < (run.epoch + 1) * run.steps_per_epoch:
             yield run.take_step()
             if run.save_is_due:
@@ -104,10 +115,9 @@ def prepare(
     """
     folder = Path(folder)
     checkpoint = load_checkpoint(folder) if resume else None
-    if (folder / CARD).exists() and checkpoint is None:
-        raise InputError(
-            "U131", f"{folder} already holds a model", "choose another name, or resume it"
-        )
+    if checkpoint is None:
+        _check_free(folder, resume=resume)
+    check_writable(folder / CARD)
     device = choose_device(config.device)
     card = verify(parent) if parent is not None else None
     if card is not None:
@@ -128,6 +138,17 @@ def prepare(
     elif resume:
         notes.append("there is no checkpoint yet: training begins anew")
     return run, notes
+
+
+def _check_free(folder: Path, *, resume: bool) -> None:
+    """Refuse to write over a model, or over what an interrupted run has learned."""
+    held = "a model" if (folder / CARD).exists() else ""
+    if not held and not resume and any(folder.glob(f"{CHECKPOINTS}/*.safetensors")):
+        held = "an unfinished training"
+    if held:
+        raise InputError(
+            "U131", f"{folder} already holds {held}", "choose another name, or resume it"
+        )
 
 
 def _inherit(config: TrainConfig, card: Card) -> TrainConfig:

@@ -26,6 +26,11 @@ class Message(QLabel):
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.hide()
 
+    @property
+    def kind(self) -> str:
+        """What was said last: "error", "warning" or "news"."""
+        return str(self.property("kind") or "news")
+
     def clear(self) -> None:
         """Say nothing."""
         self._say("", "news")

@@ -55,7 +55,7 @@ class TrainDock(Dock):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
         self.pairs, self.axes, self.doubts = Pairs(), AxesBox(), Message()
-        self.form = TrainForm(TrainConfig.from_recipe("quick"))
+        self.form = TrainForm(TrainConfig.from_recipe("quick"), self)
         self.parent_model = ModelBox("Go on from what a model has learned.", "begin anew")
         self.name, self.folder = QLineEdit(), QLineEdit(str(self.root))
         self.curves: Curves | None = None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, FloatSpinBox
 from pydantic import ValidationError
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from napari_unet.config import RECIPES, ModelConfig, TrainConfig, explain, overlay
@@ -27,15 +27,15 @@ MEANING: Mapping[tuple[str, str], str] = {
 }  # fmt: skip
 
 
-class TrainForm(QWidget):
-    """Forms of the parts of a TrainConfig; `value` puts them together.
+class TrainForm(QObject):
+    """Forms of the parts of a TrainConfig, for a dock to place; `value` puts them together.
 
     Channels and classes are not asked for: they follow from the data.
     """
 
     changed = Signal()
 
-    def __init__(self, config: TrainConfig, parent: QWidget | None = None) -> None:
+    def __init__(self, config: TrainConfig, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._config = config
         self.recipe = ComboBox(

@@ -1,0 +1,159 @@
+"""Write the tables of results into a page, so that no number is typed by hand.
+
+    python benchmarks/tables.py docs/benchmarks.md results.json tiling.json
+
+A table stands between `<!-- accuracy:begin -->` and `<!-- accuracy:end -->`, or the same with
+`tiling`. Benchmarks without results stay as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_unet.arrays.writing import atomic_write
+from napari_unet.config import ARCHITECTURES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+Run = dict[str, Any]
+Columns = dict[str, "Callable[[Run], str]"]
+
+
+def configuration(run: Run) -> str:
+    """Say how wide and deep a network is and what its options are."""
+    model = run["model"]
+    norm = "no norm" if model["norm"] == "none" else f"{model['norm']} norm"
+    dropout = f", dropout {model['dropout']:g}" if model["dropout"] else ""
+    size = f"base {model['base']}, depth {model['depth']}"
+    return f"{size}, {norm}, {model['upsampling']} upsampling{dropout}"
+
+
+NETWORK: Columns = {
+    "network": lambda run: run["architecture"],
+    "configuration": configuration,
+    "parameters": lambda run: f"{run['parameters']:,}",
+}
+TRAINING: Columns = {
+    "border term": lambda run: f"w0 = {run['w0']:g}" if run["w0"] else "off",
+    "steps": lambda run: f"{run['steps']:,}",
+    "CPU min": lambda run: f"{run['train_cpu_s'] / 60:.1f}",
+}
+SPEED: Columns = {
+    "CPU s per megapixel": lambda run: f"{run['predict_cpu_s'] / run['test_px'] * 1e6:.2f}",
+}
+ACCURACY: Mapping[str, Columns] = {
+    "isbi2012_em": {
+        **NETWORK,
+        **TRAINING,
+        "Dice of inside": lambda run: f"{run['foreground_dice']:.4f}",
+        "Dice of membrane": lambda run: f"{run['membrane_dice']:.4f}",
+        "pixel error": lambda run: f"{run['pixel_error']:.4f}",
+        **SPEED,
+    },
+    "dsb2018": {
+        **NETWORK,
+        **TRAINING,
+        "Dice of foreground": lambda run: f"{run['foreground_dice']:.4f}",
+        "object F1": lambda run: f"{run['f1']:.4f}",
+        "found / missed / invented": lambda run: f"{run['tp']} / {run['fn']} / {run['fp']}",
+        **SPEED,
+    },
+}
+
+
+TILING: Columns = {
+    **NETWORK,
+    "tiles": lambda run: f"{run['tiles']} of {run['tile_px']} px",
+    "largest difference": lambda run: tiny(run["difference"]),
+    "over the spread": lambda run: tiny(run["difference"] / run["spread"]),
+    "pixels of another class": lambda run: share(run["changed_px"], run["size_px"] ** 2),
+    "pixels read": lambda run: f"{run['read']:.2f}x",
+    "time": lambda run: f"{run['tiles_s'] / run['whole_s']:.2f}x",
+    "peak memory": lambda run: f"{run['tiles_mib']:,.0f} MiB",
+    "in one piece": lambda run: f"{run['whole_mib']:,.0f} MiB",
+}
+
+
+def tiny(number: float) -> str:
+    """Write a number far below 1, or 0 where it is exactly that."""
+    return f"{number:.1e}" if number else "0"
+
+
+def share(part: int, whole: int) -> str:
+    """Say how many, and what share that is."""
+    return f"{part} ({part / whole:.0e})" if part else "0"
+
+
+def markdown(columns: Columns, runs: Iterable[Run]) -> str:
+    """Set `runs` as a Markdown table; a run that failed has its reason in the second column."""
+    lines = [list(columns), ["---"] * len(columns)]
+    for run in sorted(runs, key=place):
+        if "failed" in run:
+            first = f"{run['architecture']}, {run['border']}"
+            lines.append([first, run["failed"], *[""] * (len(columns) - 2)])
+        else:
+            lines.append([cell(run) for cell in columns.values()])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def place(run: Run) -> tuple[bool, int, str]:
+    """Say where a row stands: small networks first, architectures as the zoo has them."""
+    return run.get("size") == "paper", list(ARCHITECTURES).index(run["architecture"]), run["name"]
+
+
+def accuracy_tables(runs: Sequence[Run]) -> str:
+    """Set one table for each set of images."""
+    parts = []
+    for dataset, columns in ACCURACY.items():
+        mine = [run for run in runs if run["dataset"] == dataset]
+        if mine:
+            parts.append(f"`{dataset}`:\n\n{markdown(columns, mine)}")
+    return "\n\n".join(parts)
+
+
+def tiling_table(runs: Sequence[Run]) -> str:
+    """Set one row for each network and tile size."""
+    return markdown(TILING, runs)
+
+
+def read_results(paths: Iterable[Path]) -> list[Run]:
+    """Read the runs of all files, one after the other."""
+    return [run for path in paths for run in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def keep(path: Path, run: Run) -> None:
+    """Write a run to the results, in place of an older one of the same name."""
+    older = read_results([path]) if path.exists() else []
+    kept = [other for other in older if other["name"] != run["name"]]
+    atomic_write(path, json.dumps([*kept, run], indent=1).encode())
+
+
+def insert(page: str, name: str, table: str) -> str:
+    """Replace what stands between the marks of `name`."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    found = re.findall(rf"{re.escape(begin)}.*?{re.escape(end)}", page, re.S)
+    if len(found) != 1:
+        raise SystemExit(f"the page has {len(found)} places {begin} ... {end}, not one")
+    return page.replace(found[0], f"{begin}\n\n{table}\n\n{end}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("page", type=Path)
+    parser.add_argument("results", type=Path, nargs="+")
+    arguments = parser.parse_args()
+    page, runs = arguments.page.read_text(encoding="utf-8"), read_results(arguments.results)
+    for name, table in (("accuracy", accuracy_tables), ("tiling", tiling_table)):
+        mine = [run for run in runs if run["benchmark"] == name]
+        if mine:
+            page = insert(page, name, table(mine))
+    arguments.page.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

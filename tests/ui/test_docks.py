@@ -1,0 +1,84 @@
+"""The docks open fast, know no torch, and go without a trace."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from npe2 import PluginManifest
+
+if TYPE_CHECKING:
+    import napari
+    from pytestqt.qtbot import QtBot
+
+DOCKS = ("Train", "Predict", "Inspect")
+PLUGIN = "napari-unet-lab"
+OPEN = """
+import sys, napari, numpy
+viewer = napari.Viewer(show=False)
+viewer.add_image(numpy.zeros((64, 64)))
+viewer.add_labels(numpy.zeros((64, 64), int))
+for name in ("Train", "Predict", "Inspect"):
+    viewer.window.add_plugin_dock_widget("napari-unet-lab", name)
+assert "torch" not in sys.modules
+viewer.close()
+"""
+
+
+def test_the_room_imports_neither_torch_nor_qt() -> None:
+    words = "import sys, napari_unet.ui; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not loaded & {"torch", "napari", "qtpy", "PyQt6", "PySide6"}
+
+
+@pytest.mark.viewer
+def test_docks_open_without_torch() -> None:
+    done = subprocess.run([sys.executable, "-c", OPEN], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "QThread" not in done.stderr
+    assert "QProcess" not in done.stderr
+
+
+@pytest.mark.viewer
+@pytest.mark.parametrize("name", DOCKS)
+def test_a_dock_goes_without_a_trace(cells: napari.Viewer, qtbot: QtBot, name: str) -> None:
+    dock, widget = cells.window.add_plugin_dock_widget(PLUGIN, name)
+    assert widget.minimumSizeHint().width() <= 420
+    cells.layers[0].name = "renamed"
+    dock.destroyOnClose()
+    cells.layers.clear()  # nothing listens any more, or nothing breaks
+    qtbot.wait(10)
+
+
+@pytest.mark.viewer
+def test_docks_say_why_nothing_can_be_done(viewer: napari.Viewer) -> None:
+    for name, button in (("Train", "train"), ("Predict", "predict"), ("Inspect", "gates")):
+        _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+        box = getattr(widget, f"{button}_button")
+        assert not box.isEnabled()
+        assert box.toolTip().startswith("Not now: ")
+
+
+def test_the_manifest_names_what_exists() -> None:
+    manifest = PluginManifest.from_distribution(PLUGIN)
+    manifest.validate_imports()
+    found = manifest.contributions
+    assert [widget.display_name for widget in found.widgets] == list(DOCKS)
+    assert {sample.key for sample in found.sample_data} == {"cells", "nuclei", "membranes"}
+    from napari._app_model.constants._menus import MenuId  # there is no public list
+
+    assert set(found.menus) <= {str(menu) for menu in MenuId.contributables()}
+
+
+@pytest.mark.viewer
+@pytest.mark.parametrize("key", ["cells", "nuclei", "membranes"])
+def test_samples_open_as_image_and_labels(viewer: napari.Viewer, key: str) -> None:
+    image, labels = viewer.open_sample(PLUGIN, key)
+    assert type(image).__name__ == "Image"
+    assert type(labels).__name__ == "Labels"
+    assert image.data.shape == labels.data.shape
+    assert image.units == labels.units
+    assert (image.scale == labels.scale).all()

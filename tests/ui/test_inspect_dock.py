@@ -1,0 +1,82 @@
+"""Gates, weights, plans and the grid, with real clicks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import napari
+    from pytestqt.qtbot import QtBot
+
+    from napari_unet.ui.inspect_dock import InspectDock
+
+pytestmark = pytest.mark.viewer
+LONG_MS = 60_000
+
+
+def click(qtbot: QtBot, button: Any) -> None:
+    assert button.isEnabled(), button.toolTip()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+@pytest.fixture
+def dock(cells: napari.Viewer, model: Path) -> InspectDock:
+    _, dock = cells.window.add_plugin_dock_widget("napari-unet-lab", "Inspect")
+    dock.subject.model.choose(model)
+    return dock
+
+
+def test_gates_lie_on_the_image_in_the_chosen_colours(
+    qtbot: QtBot, dock: InspectDock, cells: napari.Viewer
+) -> None:
+    dock.colormap.value = "magma"
+    with qtbot.waitSignal(dock.prediction.settled, timeout=LONG_MS):
+        click(qtbot, dock.gates_button)
+    gates = [layer for layer in cells.layers if "attention" in layer.name]
+    assert gates
+    for gate in gates:
+        assert gate.colormap.name == "magma"
+        assert gate.units == cells.layers["cells"].units
+        np.testing.assert_allclose(gate.extent.world, cells.layers["cells"].extent.world, atol=0.01)
+        assert 0 <= gate.data.min() <= gate.data.max() <= 1
+    dock.opacity.value = 0.25
+    assert all(gate.opacity == 0.25 for gate in gates)
+
+
+def test_weight_maps_follow_the_sliders(
+    qtbot: QtBot, dock: InspectDock, cells: napari.Viewer
+) -> None:
+    click(qtbot, dock.live)
+    qtbot.waitUntil(lambda: "drawn: border term" in cells.layers, timeout=LONG_MS)
+    border = cells.layers["drawn: border term"]
+    before = border.data.sum()
+    dock.sigma.value = 12
+    qtbot.waitUntil(lambda: border.data.sum() > before, timeout=LONG_MS)
+    assert sum("border term" in layer.name for layer in cells.layers) == 1
+    cells.layers.remove(cells.layers["drawn"])
+    assert dock.labels.key is None
+    qtbot.wait(300)  # the sliders have nothing to weigh now, and say so
+    dock.live.setChecked(False)
+
+
+def test_the_plan_is_drawn_once(qtbot: QtBot, dock: InspectDock, cells: napari.Viewer) -> None:
+    dock.tile.value = 64
+    click(qtbot, dock.plan_button)
+    dock.tile.value = 32
+    click(qtbot, dock.plan_button)
+    (plan,) = [layer for layer in cells.layers if "tiles" in layer.name]
+    assert plan.nshapes == 3 * 4 + 1
+    assert "orange" in dock.message.text()
+
+
+def test_side_by_side(qtbot: QtBot, dock: InspectDock, cells: napari.Viewer) -> None:
+    dock.grid.setChecked(True)
+    assert cells.grid.enabled
+    dock.grid.setChecked(False)
+    assert not cells.grid.enabled
