@@ -29,7 +29,7 @@ import numpy as np
 from scipy.ndimage import label
 from tables import accuracy_tables, keep
 
-from napari_unet import evaluate, open_model, train
+import napari_unet
 from napari_unet.arrays.files import open_picture
 from napari_unet.config import ARCHITECTURES, TrainConfig
 from napari_unet.events import Started, Stepped, Validated
@@ -93,7 +93,7 @@ def run_one(split: Split, architecture: str, border: str, minutes: float) -> dic
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
         training = learn(config, [split.pair(name) for name in split.train], folder)
-        model = open_model(folder, device="cpu")
+        model = napari_unet.open_model(folder, device="cpu")
         scores = score(model, split)
     return {
         **identify(split.folder.name, architecture, border),
@@ -126,7 +126,7 @@ def learn(
     name = f"{config.model.architecture} w0={config.weights.w0:g}"
     cpu_s = wall_s = 0.0
     step, epochs, progress = 0, 0, 0.0
-    for event in train(config, pairs, folder):
+    for event in napari_unet.train(config, pairs, folder):
         match event:
             case Started():
                 cpu_s, wall_s = time.process_time(), time.perf_counter()
@@ -162,7 +162,7 @@ def score_classes(
     found: Sequence[NDArray[Any]], truths: Sequence[NDArray[Any]]
 ) -> dict[str, float]:
     """Score inside (255) and membrane (0) over the pixels of all images together."""
-    result = evaluate(np.stack(found), np.stack(truths), kind="classes")
+    result = napari_unet.evaluate(np.stack(found), np.stack(truths), kind="classes")
     dice = {value: each["dice"] for value, each in result["classes"].items()}
     return {
         "foreground_dice": dice["255"],
@@ -175,7 +175,7 @@ def score_objects(
     found: Sequence[NDArray[Any]], truths: Sequence[NDArray[Any]]
 ) -> dict[str, float]:
     """Score foreground pixels and objects at an overlap of 0.5, counted over all images."""
-    pixels = evaluate(
+    pixels = napari_unet.evaluate(
         np.concatenate([classes.ravel() > 0 for classes in found]).view(np.uint8),
         np.concatenate([truth.ravel() > 0 for truth in truths]).view(np.uint8),
         kind="classes",

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tables import keep, tiling_table
 
-from napari_unet import open_model, predict, train
+import napari_unet
 from napari_unet.arrays.samples import membranes
 from napari_unet.config import ARCHITECTURES, PredictConfig, TrainConfig
 from napari_unet.events import Finished
@@ -55,9 +55,9 @@ def make(folder: Path, architecture: str, *, full: bool) -> Results:
         config = TrainConfig.from_settings({}, changes)
     else:
         config = TrainConfig.from_recipe("quick", **changes)
-    for _ in train(config, [membranes((128, 128))], folder):
+    for _ in napari_unet.train(config, [membranes((128, 128))], folder):
         pass
-    model = open_model(folder, device="cpu")
+    model = napari_unet.open_model(folder, device="cpu")
     parameters = sum(p.numel() for p in model.network.parameters())
     return {"model": model.card.model.model_dump(mode="json"), "parameters": parameters}
 
@@ -66,7 +66,7 @@ def apply(model: Model, image: NDArray[Any], tile: int) -> tuple[Results, int]:
     """Predict probabilities and classes; return them and how many tiles it took."""
     found: Results = {}
     config = PredictConfig(outputs=("probabilities", "classes"), tile=tile)
-    *_, last = predict(model, image, found, config)
+    *_, last = napari_unet.predict(model, image, found, config)
     assert isinstance(last, Finished)
     return found, int(last.summary["tiles"])
 
@@ -77,7 +77,7 @@ def measure_peak(folder: Path, image: NDArray[Any], tile: int) -> Results:
 
     import psutil
 
-    model = open_model(folder, device="cpu")
+    model = napari_unet.open_model(folder, device="cpu")
     before = psutil.Process().memory_info().rss
     apply(model, image, tile)
     unit = 1 if sys.platform == "darwin" else 1024
@@ -87,7 +87,7 @@ def measure_peak(folder: Path, image: NDArray[Any], tile: int) -> Results:
 
 def compare(folder: Path, image: NDArray[Any], sizes: list[int], repeats: int) -> list[Results]:
     """Predict in tiles of each size and in one piece, taking turns; return a row for each size."""
-    model = open_model(folder, device="cpu")
+    model = napari_unet.open_model(folder, device="cpu")
     whole_px = max(image.shape)
     seconds: dict[int, list[float]] = {size: [] for size in (whole_px, *sizes)}
     whole, rows = {}, {}

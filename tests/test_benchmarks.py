@@ -94,10 +94,10 @@ def test_a_run_that_fails_does_not_take_the_others_along(sets: Path, tmp_path: P
 
 def test_tiling_fills_the_page(tmp_path: Path) -> None:
     out, page = tmp_path / "tiling.json", tmp_path / "page.md"
-    small = ("--size", 96, "--tiles", 32, 64, "--repeats", 1, "--architectures", "unet2015")
+    small = ("--size", 96, "--tiles", 32, "--repeats", 1, "--architectures", "unet2015")
     printed = run("tiling.py", *small, "--out", out)
     rows = json.loads(out.read_text())
-    assert [(row["tile_px"], row["tiles"]) for row in rows] == [(32, 9), (64, 4)]
+    assert [(row["tile_px"], row["tiles"]) for row in rows] == [(32, 9)]
     assert all(row["difference"] < 1e-4 * row["spread"] for row in rows)
     page.write_text((ROOT / "docs/benchmarks.md").read_text("utf-8"), "utf-8")
     for _ in range(2):  # a second time changes nothing

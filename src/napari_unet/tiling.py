@@ -128,20 +128,28 @@ def order_tiles(tiles: Sequence[Tile], focus: Sequence[float]) -> list[Tile]:
 
 
 def split_tile(tile: Tile, geometry: Geometry) -> list[Tile]:
-    """Halve a tile along the longest axis of its block; a block of one step stays whole."""
+    """Halve a tile along the longest axis of its block; a block of one step stays whole.
+
+    The parts read no more than they need: a tile that hangs over the far edge shrinks to it.
+    """
     lengths = [w.stop - w.start for w in tile.write]
     axis = int(np.argmax([n / s for n, s in zip(lengths, geometry.step, strict=True)]))
-    step, w = geometry.step[axis], tile.write[axis]
+    step, whole = geometry.step[axis], tile.write[axis]
     half = -(-lengths[axis] // (2 * step)) * step
-    if half >= lengths[axis]:
-        return [tile]
-    parts = []
-    for start, stop in ((w.start, w.start + half), (w.start + half, w.stop)):
-        context = geometry.context[axis]
-        block = -(-(stop - start) // step) * step
-        length = geometry.legal(axis, block + 2 * context)
-        read, write = list(tile.read), list(tile.write)
-        read[axis] = slice(start - context, start - context + length)
-        write[axis] = slice(start, stop)
-        parts.append(Tile(tuple(read), tuple(write)))
-    return parts
+    parts = [whole]
+    if half < lengths[axis]:
+        middle = whole.start + half
+        parts = [slice(whole.start, middle), slice(middle, whole.stop)]
+    windows = [(*tile.write[:axis], part, *tile.write[axis + 1 :]) for part in parts]
+    return [_tile_of(window, geometry) for window in windows]
+
+
+def _tile_of(write: Window, geometry: Geometry) -> Tile:
+    """Return the smallest tile that writes the window `write`."""
+    read = []
+    for axis, w in enumerate(write):
+        step, context = geometry.step[axis], geometry.context[axis]
+        block = -(-(w.stop - w.start) // step) * step
+        start = w.start - context
+        read.append(slice(start, start + geometry.legal(axis, block + 2 * context)))
+    return Tile(tuple(read), write)

@@ -10,7 +10,9 @@ import pytest
 
 from napari_unet.config import ModelConfig, ModelFileError
 from napari_unet.library.card import Card, ClassCard, GeometryCard
+from napari_unet.library.checkpoints import save_checkpoint
 from napari_unet.library.folders import (
+    card_checksum,
     list_models,
     read_card,
     read_tensors,
@@ -68,6 +70,16 @@ def test_every_flipped_byte_is_noticed(tmp_path: Path, name: str) -> None:
     verify(tmp_path / "m")
 
 
+def test_every_flipped_byte_of_the_card_is_noticed(tmp_path: Path) -> None:
+    make(tmp_path / "m")
+    path = tmp_path / "m" / "card.json"
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(ModelFileError, match="U141"):
+            read_card(tmp_path / "m")
+
+
 @pytest.mark.parametrize("harm", ["missing", "truncated", "empty"])
 def test_a_harmed_file_is_refused(tmp_path: Path, harm: str) -> None:
     make(tmp_path / "m")
@@ -103,6 +115,7 @@ def test_a_card_cannot_point_outside(tmp_path: Path) -> None:
     path = tmp_path / "m" / "card.json"
     card = json.loads(path.read_text())
     card["files"]["../secret"] = "0" * 64
+    card["checksum"] = card_checksum(card)
     path.write_text(json.dumps(card))
     with pytest.raises(ModelFileError, match="no plain file name"):
         verify(tmp_path / "m")
@@ -114,6 +127,18 @@ def test_what_is_no_model_is_refused_and_not_removed(tmp_path: Path) -> None:
         with pytest.raises(ModelFileError, match="U140"):
             action(tmp_path / "x")
     assert (tmp_path / "x").is_dir()
+
+
+def test_only_the_files_of_a_model_are_removed(tmp_path: Path) -> None:
+    make(tmp_path / "m")
+    save_checkpoint(tmp_path / "m", 1, {"a": np.zeros(1)}, {})
+    (tmp_path / "m" / "thesis.txt").write_text("mine")
+    assert not remove_model(tmp_path / "m")
+    assert [p.name for p in (tmp_path / "m").iterdir()] == ["thesis.txt"]
+    make(tmp_path / "n")
+    save_checkpoint(tmp_path / "n", 1, {"a": np.zeros(1)}, {})
+    assert remove_model(tmp_path / "n")
+    assert not (tmp_path / "n").exists()
 
 
 def test_listing_leaves_out_what_is_damaged(tmp_path: Path) -> None:

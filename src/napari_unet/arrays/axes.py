@@ -161,6 +161,12 @@ def spatial_shape(picture: Picture, ndim: int) -> tuple[int, ...]:
     return tuple(int(picture.data.shape[i]) for i in space)
 
 
+def result_axes(picture: Picture, ndim: int) -> str:
+    """Name the axes of a result for each pixel: those that are looped over, then space."""
+    lead, _, space = split_axes(picture, ndim)
+    return "".join(picture.axes[i] for i in (*lead, *space))
+
+
 def views(picture: Picture, ndim: int) -> list[View]:
     """Return one (C, *S) view for each position of the leading axes, in C order."""
     return [View(picture, ndim, lead) for lead in np.ndindex(lead_shape(picture, ndim))]

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SCREEN = "-screen 0 1600x1200x24"
-MOST_IMAGES = 24
+MOST_IMAGES = 8  # to learn from: each becomes two layers
+COLOURS = 4  # a last axis of at most so many is colour, not space
 FEW_VALUES = 4  # labels with no more than these are taken for classes
 
 
@@ -109,11 +110,15 @@ def _read_folder(sample: str) -> list[tuple[NDArray[Any], NDArray[Any]]]:
             "U126", f"{sample} is no sample and no folder with images/ and labels/",
             f"choose from {known}, or name such a folder",
         )  # fmt: skip
-    pairs = []
-    for path in list_pictures(folder / "images")[: MOST_IMAGES + 1]:
+    pairs: list[tuple[NDArray[Any], NDArray[Any]]] = []
+    for path in list_pictures(folder / "images"):
+        image = np.asarray(open_picture(path, ndim=2).data)
+        if pairs and image.shape[2:] != pairs[0][0].shape[2:]:
+            continue  # colour among grey, or the other way round: the first decides
         labels = open_picture(folder / "labels" / path.name, ndim=2, labels=True)
-        truth = np.asarray(open_labels_array(labels.data, labels.name))
-        pairs.append((np.asarray(open_picture(path, ndim=2).data), truth))
+        pairs.append((image, np.asarray(open_labels_array(labels.data, labels.name))))
+        if len(pairs) > MOST_IMAGES:
+            break
     if len(pairs) < 2:
         raise InputError("U101", f"{len(pairs)} image(s) in {folder}", "give at least two")
     return pairs
@@ -152,15 +157,17 @@ def montage(image: NDArray[Any], truth: NDArray[Any], result: dict[str, NDArray[
     return bytes(iio.imwrite("<bytes>", np.concatenate(resized, axis=1), extension=".png"))
 
 
-def _middle(array: NDArray[Any]) -> NDArray[Any]:
-    while array.ndim > 2 and array.shape[-1] > 4:
-        array = array[len(array) // 2]
-    return array.mean(axis=-1) if array.ndim > 2 else array
+def _middle(array: NDArray[Any]) -> NDArray[np.float64]:
+    """Return one plane as grey values: the middle of a volume, the mean of colours."""
+    plane = np.asarray(array, float)
+    while plane.ndim > 2 and plane.shape[-1] > COLOURS:  # noqa: PLR2004 - a plane
+        plane = plane[len(plane) // 2]
+    return plane if plane.ndim == 2 else plane.mean(axis=-1)  # noqa: PLR2004
 
 
-def _grey(panel: NDArray[Any]) -> NDArray[np.uint8]:
+def _grey(panel: NDArray[np.float64]) -> NDArray[np.uint8]:
     low, high = np.percentile(panel, [1, 99.8])
-    scaled = (panel.astype(float) - low) / max(high - low, 1e-9)
+    scaled: NDArray[np.float64] = (panel - low) / max(high - low, 1e-9)
     return (255 * scaled.clip(0, 1)).astype(np.uint8)
 
 

@@ -42,7 +42,7 @@ def run_job(job: Job) -> Generator[Event, None, None]:
         yield from _events(job)
     finally:
         torch.set_num_threads(threads)
-        if torch.cuda.is_initialized():
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call] # torch leaves it bare
             gc.collect()
             torch.cuda.empty_cache()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_unet.arrays.axes import lead_shape, result_axes, spatial_shape
 from napari_unet.config import InputError
 from napari_unet.models.attention import watch_gates
 from napari_unet.models.device import is_out_of_memory
@@ -18,9 +19,9 @@ from napari_unet.tiling import Tile, cut, split_tile
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
-    from napari_unet.arrays.axes import View
+    from napari_unet.arrays.axes import Picture, View
     from napari_unet.arrays.intensity import Intensity
     from napari_unet.config import PredictConfig
     from napari_unet.inference.model import Model
@@ -31,26 +32,30 @@ class Canvas:
     """One array per output, filled tile by tile."""
 
     def __init__(
-        self, model: Model, config: PredictConfig, outputs: Outputs, lead: tuple[int, ...]
+        self, model: Model, config: PredictConfig, outputs: Outputs, picture: Picture
     ) -> None:
-        self.model, self.config, self.outputs, self.lead = model, config, outputs, lead
+        self.model, self.config, self.outputs, self.picture = model, config, outputs, picture
         self.values = np.asarray([c.value for c in model.card.classes])
+        self.strides: Mapping[str, int] = {}  # pixels per cell of each gate
+        if "attention" in config.outputs:
+            self.strides = gate_strides(model.card.model)
         self.arrays: dict[str, Any] = {}
 
-    def create(self, shape: tuple[int, ...]) -> None:
-        """Make the arrays for an image of spatial `shape`."""
-        config, ndim = self.model.card.model, len(shape)
-        if "classes" in self.config.outputs:
-            dtype = np.min_scalar_type(int(self.values.max()))
-            self._create("classes", (*self.lead, *shape), dtype, ndim, {})
-        if "probabilities" in self.config.outputs:
-            full = (max(config.classes, 2), *self.lead, *shape)
-            self._create("probabilities", full, np.float32, ndim, {})
-        if "attention" in self.config.outputs:
-            for gate, stride in gate_strides(config).items():
+    def create(self) -> None:
+        """Make the arrays."""
+        config = self.model.card.model
+        shape = spatial_shape(self.picture, config.ndim)
+        lead = lead_shape(self.picture, config.ndim)
+        with self.outputs.storing():
+            if "classes" in self.config.outputs:
+                dtype = np.min_scalar_type(int(self.values.max()))
+                self._create("classes", (*lead, *shape), dtype)
+            if "probabilities" in self.config.outputs:
+                full = (max(config.classes, 2), *lead, *shape)
+                self._create("probabilities", full, np.float32, first="K")
+            for gate, stride in self.strides.items():
                 cells = tuple(-(-n // stride) for n in shape)
-                attrs = {"stride": [stride] * ndim}
-                self._create(f"attention/{gate}", (*self.lead, *cells), np.float32, ndim, attrs)
+                self._create(f"attention/{gate}", (*lead, *cells), np.float32, stride=stride)
 
     def fill(self, plane: View, intensity: Intensity, tile: Tile) -> bool:
         """Compute one tile and write it; return False when memory ran out.
@@ -67,12 +72,15 @@ class Canvas:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            if len(split_tile(tile, self.model.geometry)) == 1:
+            if split_tile(tile, self.model.geometry) == [tile]:
                 raise InputError(
-                    "U161", f"out of memory with tiles of {edges(tile)} pixels", "close programs"
+                    "U161",
+                    f"out of memory with tiles of {edges(tile)} pixels, the smallest there are",
+                    "close other programs, or choose device cpu",
                 ) from error
         else:
-            self._write(logits, alphas, plane.lead, tile)
+            with self.outputs.storing():
+                self._write(logits, alphas, plane.lead, tile)
             return True
         gc.collect()  # outside the except block, so that nothing of the failed pass is held
         if self.model.device.type == "cuda":
@@ -83,10 +91,19 @@ class Canvas:
         self,
         name: str,
         shape: tuple[int, ...],
-        dtype: Any,
-        ndim: int,
-        attrs: dict[str, Any],
+        dtype: DTypeLike,
+        first: str = "",
+        stride: int | None = None,
     ) -> None:
+        """Make one array that knows its axes and its spacing."""
+        ndim = self.model.card.model.ndim
+        attrs: dict[str, Any] = {"axes": first + result_axes(self.picture, ndim)}
+        spacing = self.picture.spacing
+        if spacing is not None:
+            n = len(spacing) - ndim  # of a stack whose planes are looked at one by one
+            attrs["spacing"] = [*spacing[:n], *(size * (stride or 1) for size in spacing[n:])]
+        if stride is not None:
+            attrs["stride"] = [stride] * ndim
         self.arrays[name] = self.outputs.create(name, shape, dtype, ndim, attrs)
 
     def _write(
@@ -101,11 +118,9 @@ class Canvas:
             self.arrays["classes"][(*lead, *tile.write)] = self.values[found]
         if "probabilities" in self.arrays:
             self.arrays["probabilities"][(slice(None), *lead, *tile.write)] = probabilities(logits)
-        if "attention" in self.config.outputs:
-            for gate, stride in gate_strides(self.model.card.model).items():
-                cells = gate_tile(tile, stride)
-                target = self.arrays[f"attention/{gate}"]
-                target[(*lead, *cells.write)] = cut(alphas[gate], cells)[0]
+        for gate, stride in self.strides.items():
+            cells = gate_tile(tile, stride)
+            self.arrays[f"attention/{gate}"][(*lead, *cells.write)] = cut(alphas[gate], cells)[0]
 
 
 def edges(tile: Tile) -> str:

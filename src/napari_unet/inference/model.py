@@ -85,14 +85,16 @@ def open_model(folder: str | Path, device: str = "auto") -> Model:
     Raises
     ------
     ModelFileError
-        U140 no model, U141 damaged or altered, U144 the probe gives other numbers than
-        when the model was made, U145 a newer format.
+        U140 no model, U141 damaged or altered, U143 parameters of another network, U144 the
+        probe gives other numbers than when the model was made, U145 a newer format.
+    InputError
+        U160 no such device.
     """
-    folder = Path(folder)
+    folder, where = Path(folder), choose_device(device)
     card = verify(folder)
-    network = build(card.model)
+    with torch.device("meta"):  # nothing is allocated before the parameters are known to fit
+        network = build(card.model)
     _load(network, read_tensors(folder, WEIGHTS, card), folder)
-    where = choose_device(device)
     place(network, where, card.model.ndim).eval()
     model = Model(folder, card, network, where)
     difference = probe_difference(model)
@@ -109,6 +111,8 @@ def open_model(folder: str | Path, device: str = "auto") -> Model:
 def probe_difference(model: Model) -> float:
     """Return the largest difference on the stored probe, over the spread of its output."""
     stored = read_tensors(model.folder, PROBE, model.card)
+    if set(stored) != {"image", "logits"}:
+        raise ModelFileError("U143", f"{model.folder}: the probe holds other arrays", _REPAIR)
     image = torch.from_numpy(stored["image"])[None].to(model.device)
     with torch.inference_mode():
         logits = model.network(image)[0].cpu().numpy()
@@ -133,7 +137,7 @@ def _load(network: nn.Module, arrays: Mapping[str, NDArray[Any]], folder: Path) 
             )
         if not bool(torch.isfinite(tensor).all()):
             raise ModelFileError("U144", f"{folder}: {name} is not finite", "train it again")
-    network.load_state_dict(tensors)
+    network.load_state_dict(tensors, assign=True)
 
 
 _REPAIR = "the card and the parameters belong to different models: use a copy"

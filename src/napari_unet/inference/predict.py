@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_unet.arrays.axes import lead_shape, spatial_shape, views
+from napari_unet.arrays.axes import spatial_shape, views
 from napari_unet.arrays.intensity import measure_intensity
 from napari_unet.arrays.source import as_picture
 from napari_unet.config import InputError, PredictConfig
@@ -20,10 +21,10 @@ from napari_unet.models.geometry import gate_strides
 from napari_unet.tiling import Tile, order_tiles, plan_tiles, split_tile
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, MutableMapping, Sequence
-    from pathlib import Path
+    from collections.abc import Generator, Mapping, MutableMapping, Sequence
 
     from napari_unet.arrays.axes import Picture, View
+    from napari_unet.arrays.intensity import Intensity
     from napari_unet.events import PredictEvent
 
 AUTO_TILE: Mapping[int, int] = {1: 65536, 2: 512, 3: 64}  # pixels per edge
@@ -58,25 +59,32 @@ def predict(
     Raises
     ------
     InputError
-        Before anything is written, for an image or a model that cannot be used.
+        Before anything is written, for an image or a model that cannot be used. Only that a
+        later plane of a stack has no finite pixel (U114) is found when its turn comes.
     """
     config = config or PredictConfig()
     if config.threads:
         torch.set_num_threads(config.threads)
     if not isinstance(model, Model):
         model = open_model(model, config.device)
-    picture = _open_image(image, model)
     _check_outputs(config, model)
     outputs = Outputs(out, config.outputs)
-    canvas = Canvas(model, config, outputs, lead_shape(picture, model.card.model.ndim))
-    canvas.create(spatial_shape(picture, model.card.model.ndim))
-    planes = views(picture, model.card.model.ndim)
-    plan = _plan(spatial_shape(picture, model.card.model.ndim), config, model, focus)
-    yield Started(len(plan) * len(planes))
+    _check_apart(image, outputs.path)
+    picture = _open_image(image, model)
+    ndim, normalisation = model.card.model.ndim, model.card.normalisation
+    planes = views(picture, ndim)
+    intensity = measure_intensity(planes[0], normalisation)
+    plan = _plan(spatial_shape(picture, ndim), config, model, focus)
+    canvas = Canvas(model, config, outputs, picture)
+    canvas.create()
     clock = _Clock(len(plan) * len(planes))
-    for plane in planes:
-        yield from _fill(canvas, plane, plan, clock)
-    outputs.close("C" + picture.axes.replace("C", ""), picture.spacing)
+    yield Started(clock.total)
+    for number, plane in enumerate(planes, start=1):
+        if number > 1:
+            intensity = measure_intensity(plane, normalisation)
+        n, plan = len(plan), (yield from _fill(canvas, plane, intensity, plan, clock))
+        clock.total += (len(planes) - number) * (len(plan) - n)
+    outputs.close()
     yield Finished(outputs.path, {"tiles": clock.done, "elapsed_s": round(clock.elapsed_s, 3)})
 
 
@@ -97,17 +105,19 @@ class _Clock:
 
 
 def _fill(
-    canvas: Canvas, plane: View, plan: Sequence[Tile], clock: _Clock
-) -> Iterator[PredictEvent]:
-    """Run the tiles of one plane; when memory runs out, halve those that are left."""
-    intensity = measure_intensity(plane, canvas.model.card.normalisation)
+    canvas: Canvas, plane: View, intensity: Intensity, plan: list[Tile], clock: _Clock
+) -> Generator[PredictEvent, None, list[Tile]]:
+    """Run the tiles of one plane; when memory runs out, halve those that are left.
+
+    Returns the plan for the planes to come, whose tiles are no larger than what went well here.
+    """
     clock.started_s = clock.started_s or time.perf_counter()
     todo = list(plan)
     while todo:
         if not canvas.fill(plane, intensity, todo[0]):
-            parts = [part for tile in todo for part in split_tile(tile, canvas.model.geometry)]
-            clock.total += len(parts) - len(todo)
-            todo = parts
+            n, todo = len(todo), _halve(todo, canvas.model)
+            plan = _halve(plan, canvas.model)
+            clock.total += len(todo) - n
             yield Noted(f"out of memory: going on with tiles of {edges(todo[0])} pixels")
             continue
         write = todo.pop(0).write
@@ -115,6 +125,19 @@ def _fill(
         start = (*plane.lead, *(w.start for w in write))
         stop = (*(k + 1 for k in plane.lead), *(w.stop for w in write))
         yield TileDone(clock.done, clock.total, start, stop, left_s)
+    return plan
+
+
+def _halve(tiles: Sequence[Tile], model: Model) -> list[Tile]:
+    return [part for tile in tiles for part in split_tile(tile, model.geometry)]
+
+
+def _check_apart(image: Any, out: str) -> None:
+    """Refuse to write the result over the image, or over the group that holds it."""
+    if out and isinstance(image, str | Path):
+        where = Path(image).resolve()
+        if Path(out).resolve() in (where, *where.parents):
+            raise InputError("U130", f"{out} holds the image itself", "choose another name")
 
 
 def _open_image(image: Any, model: Model) -> Picture:

@@ -58,6 +58,7 @@ class Card(Config):
         default_factory=dict, description="Versions it was made with."
     )
     files: dict[str, str] = Field(default_factory=dict, description="SHA-256 of every other file.")
+    checksum: str = Field("", description="SHA-256 of the rest of this card.")
 
 
 def environment() -> dict[str, str]:

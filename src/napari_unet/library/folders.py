@@ -1,7 +1,8 @@
 """Model folders: write, read, verify, list, remove.
 
 A folder is a model once it holds `card.json`, which is written last and names every other
-file with its SHA-256. Nothing is trusted that the card does not list.
+file with its SHA-256, and itself with one of its own. Nothing is trusted that the card does not
+list.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from napari_unet.arrays.writing import atomic_write
+from napari_unet.arrays.writing import TEMPORARY, atomic_write, storing
 from napari_unet.config import InputError, ModelFileError
 from napari_unet.library.card import FORMAT, Card
 
@@ -49,14 +49,22 @@ def to_tensors(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 def write_model(folder: Path, card: Card, files: Mapping[str, bytes]) -> Card:
     """Write `files` and then the card that vouches for them; each write is atomic.
 
-    Returns the card as written, with the checksums.
+    Returns the card as written, with the checksums of the files and of the card itself.
     """
     for name, content in files.items():
         atomic_write(folder / name, content)
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     card = card.model_copy(update={"files": dict(sorted(checksums.items()))})
-    atomic_write(folder / CARD, (card.model_dump_json(indent=2) + "\n").encode())
-    return card
+    record = json.loads(card.model_dump_json())
+    record["checksum"] = card_checksum(record)
+    atomic_write(folder / CARD, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
+    return Card.model_validate(record)
+
+
+def card_checksum(record: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a card as JSON, but for its own checksum."""
+    rest = {key: value for key, value in record.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def read_card(folder: str | Path) -> Card:
@@ -65,8 +73,8 @@ def read_card(folder: str | Path) -> Card:
     Raises
     ------
     ModelFileError
-        U140 when `folder` is no model, U141 when the card is damaged, U145 when it was
-        written by a newer version.
+        U140 when `folder` is no model, U141 when the card is damaged or was altered, U145 when
+        it was written by a newer version.
     """
     path = Path(folder) / CARD
     if not path.is_file():
@@ -82,11 +90,14 @@ def read_card(folder: str | Path) -> Card:
                 f"{folder} has format {written}, this version reads up to {FORMAT}",
                 "update napari-unet-lab",
             )
-        return Card.model_validate(record)
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
+        card = Card.model_validate(record)
+    except (OSError, ValidationError, ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise _damaged(folder, CARD, "it cannot be read") from error
+    if card.checksum != card_checksum(record):
+        raise _damaged(folder, CARD, "its SHA-256 is not the one it names")
+    return card
 
 
 def verify(folder: str | Path) -> Card:
@@ -117,11 +128,11 @@ def read_tensors(folder: str | Path, name: str, card: Card) -> dict[str, NDArray
 def list_models(root: str | Path | None = None) -> list[tuple[Path, Card]]:
     """List the models below `root` (default: the library), newest first.
 
-    Folders whose card cannot be read are left out.
+    Folders whose card cannot be read, and hidden ones, are left out.
     """
     root = Path(root) if root is not None else default_root()
     found = []
-    for path in sorted(root.glob(f"*/{CARD}"), key=lambda p: p.stat().st_mtime, reverse=True):
+    for path in sorted(root.glob(f"[!.]*/{CARD}"), key=_written_s, reverse=True):
         try:
             found.append((path.parent, read_card(path.parent)))
         except ModelFileError:
@@ -138,14 +149,47 @@ def free_folder(root: Path, name: str) -> Path:
     return folder
 
 
-def remove_model(folder: str | Path) -> None:
-    """Delete a model folder; refuses a folder that is no model (U140)."""
-    read_card(folder)
-    shutil.rmtree(folder)
+def remove_model(folder: str | Path) -> bool:
+    """Delete the files of a model and its checkpoints; return whether its folder went, too.
+
+    Whatever else is in the folder is not ours and stays.
+
+    Raises
+    ------
+    ModelFileError
+        U140 for a folder that is no model; U141, U145 as `read_card`.
+    StorageError
+        U130 for files that cannot be deleted.
+    """
+    card, folder = read_card(folder), Path(folder).resolve()
+    checkpoints = folder / "checkpoints"
+    with storing(folder):
+        for path in (*checkpoints.glob("step-*.safetensors"), *folder.rglob(f"{TEMPORARY}*.tmp")):
+            path.unlink(missing_ok=True)
+        for name in (n for n in card.files if is_plain(n)):
+            (folder / name).unlink(missing_ok=True)
+        (folder / CARD).unlink()  # last: what is left over until then can still be removed
+        for place in (checkpoints, folder):
+            if place.is_dir() and not any(place.iterdir()):
+                place.rmdir()
+    return not folder.exists()
+
+
+def is_plain(name: str) -> bool:
+    """Tell whether a name is that of a file right in a folder, on any system."""
+    return Path(name).name == name and not set(name) & set("\\/:\0")
+
+
+def _written_s(path: Path) -> float:
+    """When a file was written; 0 where it vanished meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _content(folder: Path, name: str, expected: str) -> bytes:
-    if Path(name).name != name:
+    if not is_plain(name):
         raise _damaged(folder, CARD, f"it lists {name!r}, which is no plain file name")
     try:
         content = (folder / name).read_bytes()

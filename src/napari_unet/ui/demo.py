@@ -103,14 +103,13 @@ class Demo:
 
     def show_results(self) -> None:
         """Put the unseen image, its prediction, gates and a weight map side by side."""
-        shown = ("unseen image", "gate", "border term", "classes")
-        for layer in self.viewer.layers:
-            layer.visible = any(word in layer.name for word in shown)
-        hidden = [x for x in self.viewer.layers if not x.visible]
-        for layer in hidden:
-            self.viewer.layers.remove(layer)
-        self.viewer.grid.enabled = True
-        self.viewer.reset_view()
+        shown = ("labels 1: total", "labels 1: border", "unseen image")
+        for layer in list(self.viewer.layers):
+            if not any(word in layer.name for word in shown) or "background" in layer.name:
+                self.viewer.layers.remove(layer)
+            else:
+                layer.visible, layer.opacity = True, 1.0
+        self.docks["Inspect"].grid.setChecked(True)
 
     def wait(
         self, what: str, done: Callable[[], bool], dock: Dock, expected_s: float = 0.0
