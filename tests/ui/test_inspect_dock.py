@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_unet.ui.inspect_dock import InspectDock
 
 pytestmark = pytest.mark.viewer
-LONG_MS = 60_000
+LONG_MS = 30_000
 
 
 def click(qtbot: QtBot, button: Any) -> None:
@@ -77,6 +77,6 @@ def test_the_plan_is_drawn_once(qtbot: QtBot, dock: InspectDock, cells: napari.V
 
 def test_side_by_side(qtbot: QtBot, dock: InspectDock, cells: napari.Viewer) -> None:
     dock.grid.setChecked(True)
-    assert cells.grid.enabled
+    assert cells.canvas.grid.enabled
     dock.grid.setChecked(False)
-    assert not cells.grid.enabled
+    assert not cells.canvas.grid.enabled

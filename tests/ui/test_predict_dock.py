@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_unet.ui.predict_dock import PredictDock
 
 pytestmark = pytest.mark.viewer
-LONG_MS = 60_000
+LONG_MS = 30_000
 
 
 def click(qtbot: QtBot, button: Any) -> None:

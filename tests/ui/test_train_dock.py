@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_unet.ui.train_dock import TrainDock
 
 pytestmark = pytest.mark.viewer
-LONG_MS = 60_000
+LONG_MS = 30_000
 
 
 def click(qtbot: QtBot, button: Any) -> None:

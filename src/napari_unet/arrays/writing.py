@@ -143,6 +143,18 @@ def check_writable(path: str | PathLike[str]) -> None:
             probe.flush()
 
 
+def check_apart(path: str | PathLike[str], source: Any) -> None:
+    """Refuse to write a result over the file it is made from, or over the zarr that holds it.
+
+    Raises StorageError U130. A `source` that is no path lies nowhere near.
+    """
+    if path and isinstance(source, str | os.PathLike):
+        place = Path(source).resolve()
+        if Path(path).resolve() in (place, *place.parents):
+            what = f"{path} would replace what it is made from"
+            raise StorageError("U130", what, "choose another name")
+
+
 def create_arrays(path: str | PathLike[str]) -> zarr.Group:
     """Make an empty zarr 3 group for results, in place of an older result of ours.
 

@@ -1,12 +1,12 @@
-"""What each command does, but for `train`."""
+"""What each command does, but for `train` and `models`."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.cli.following import follow
+from napari_unet.cli.printing import print_json
 from napari_unet.cli.training import read_settings
 from napari_unet.config import ARCHITECTURES, InputError, ModelConfig, PredictConfig, overlay
 
@@ -49,14 +49,17 @@ def describe(arguments: argparse.Namespace) -> None:
 
 
 def _model_config(arguments: argparse.Namespace) -> ModelConfig:
-    if Path(arguments.name).is_dir():
-        from napari_unet.library.folders import read_card
-
-        return read_card(arguments.name).model
     flags = ("ndim", "in_channels", "classes", "base", "depth")
     given = {f: getattr(arguments, f) for f in flags if getattr(arguments, f) is not None}
-    settings = overlay({"architecture": arguments.name, **given}, read_settings(arguments.set))
-    return ModelConfig.model_validate(settings)
+    given = overlay(given, read_settings(arguments.set))
+    if arguments.name in ARCHITECTURES or not Path(arguments.name).is_dir():
+        return ModelConfig.model_validate({"architecture": arguments.name, **given})
+    from napari_unet.library.folders import read_card
+
+    model = read_card(arguments.name).model
+    if given:
+        raise InputError("U151", f"{arguments.name} is as it is", f"leave out {', '.join(given)}")
+    return model
 
 
 def weights(arguments: argparse.Namespace) -> None:
@@ -65,11 +68,12 @@ def weights(arguments: argparse.Namespace) -> None:
 
     from napari_unet.arrays.files import open_picture
     from napari_unet.arrays.labels import open_labels_array
-    from napari_unet.arrays.writing import check_writable, write_array
+    from napari_unet.arrays.writing import check_apart, check_writable, write_array
     from napari_unet.targets.weights import weight_map
 
+    check_apart(arguments.out, arguments.labels)
     check_writable(arguments.out)
-    picture = open_picture(arguments.labels, ndim=2, labels=True)
+    picture = open_picture(arguments.labels, ndim=1, labels=True)  # 1-D to 3-D, taken whole
     labels = np.asarray(open_labels_array(picture.data, name=picture.name))
     maps = weight_map(
         labels, arguments.w0, arguments.sigma, arguments.where, arguments.spacing or None
@@ -79,13 +83,13 @@ def weights(arguments: argparse.Namespace) -> None:
 
 def predict(arguments: argparse.Namespace) -> int:
     """Apply a model to an image."""
-    tile = int(arguments.tile) if arguments.tile.isdigit() else arguments.tile
-    config = PredictConfig.model_validate(
-        {"outputs": arguments.outputs.split(","), "tile": tile, "device": arguments.device}
-    )
+    flags = {"tile": arguments.tile, "device": arguments.device}
+    config = PredictConfig.model_validate({"outputs": arguments.outputs.split(","), **flags})
     from napari_unet.inference.predict import predict
 
-    return follow(predict(arguments.model, arguments.image, arguments.out, config))
+    whole = arguments.out.suffix.lower() != ".zarr"  # a TIFF is written when all tiles are there
+    kept = "nothing was written" if whole else f"{arguments.out} is incomplete"
+    return follow(predict(arguments.model, arguments.image, arguments.out, config), kept)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -94,44 +98,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from napari_unet.metrics.evaluate import evaluate
 
     labels = arguments.kind != "regression"
-    prediction = open_picture(arguments.prediction, ndim=2, labels=labels)
-    truth = open_picture(arguments.truth, ndim=2, labels=labels)
+    prediction = open_picture(arguments.prediction, ndim=1, labels=labels)
+    truth = open_picture(arguments.truth, ndim=1, labels=labels)
     scores = evaluate(prediction.data, truth.data, arguments.kind, arguments.ignore)
-    if arguments.json:
-        print_json(scores)
-        return
-    print(json.dumps(scores, indent=2))
-
-
-def models(arguments: argparse.Namespace) -> None:
-    """List, show, check or remove models."""
-    from napari_unet.library import folders
-
-    if arguments.action == "list":
-        rows = [{"path": str(p), **_line(c)} for p, c in folders.list_models(arguments.model)]
-        if arguments.json:
-            print_json(rows)
-        else:
-            for row in rows:
-                print("  ".join(str(v) for v in row.values()))
-        return
-    if arguments.model is None:
-        raise InputError("U170", f"models {arguments.action} needs a model", "give its folder")
-    if arguments.action == "show":
-        print(folders.read_card(arguments.model).model_dump_json(indent=2))
-    elif arguments.action == "remove":
-        folders.remove_model(arguments.model)
-    else:
-        from napari_unet.inference.model import open_model, probe_difference
-
-        difference = probe_difference(open_model(arguments.model))
-        words = f"every checksum holds; the probe differs by {difference:.1e} of its spread"
-        print_json({"ok": True, "probe": difference}) if arguments.json else print(words)
-
-
-def _line(card: Any) -> dict[str, Any]:
-    dice = card.training.get("best", {}).get("dice")
-    return {"name": card.name, "architecture": card.model.architecture, "dice": dice}
+    print_json(scores, indent=None if arguments.json else 2)
 
 
 def engine(_arguments: argparse.Namespace) -> None:
@@ -139,8 +109,3 @@ def engine(_arguments: argparse.Namespace) -> None:
     from napari_unet.engine.server import main as serve
 
     serve()
-
-
-def print_json(value: Any) -> None:
-    """Print one JSON document on stdout."""
-    print(json.dumps(value))

@@ -160,9 +160,9 @@ def montage(image: NDArray[Any], truth: NDArray[Any], result: dict[str, NDArray[
 def _middle(array: NDArray[Any]) -> NDArray[np.float64]:
     """Return one plane as grey values: the middle of a volume, the mean of colours."""
     plane = np.asarray(array, float)
-    while plane.ndim > 2 and plane.shape[-1] > COLOURS:  # noqa: PLR2004 - a plane
+    while plane.ndim > 2 and plane.shape[-1] > COLOURS:
         plane = plane[len(plane) // 2]
-    return plane if plane.ndim == 2 else plane.mean(axis=-1)  # noqa: PLR2004
+    return plane if plane.ndim == 2 else plane.mean(axis=-1)
 
 
 def _grey(panel: NDArray[np.float64]) -> NDArray[np.uint8]:

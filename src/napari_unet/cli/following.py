@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
 
-from napari_unet.events import Noted, Saved, Stepped, TileDone, Validated
+from napari_unet.events import Finished, Noted, Saved, Stepped, TileDone, Validated
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -17,22 +18,39 @@ INTERRUPTED = 130
 WORDS_EVERY_S = 5.0
 
 
-def follow(stream: Generator[Event, None, None]) -> int:
-    """Tell what happens on stderr; on Ctrl-C or SIGTERM close the stream, which keeps its work."""
-    import signal
+def follow(stream: Generator[Event, None, None], kept: str = "what was done is kept") -> int:
+    """Tell what happens on stderr; on Ctrl-C or SIGTERM close the stream, which keeps its work.
 
+    The next event is waited for; whoever cannot wait presses Ctrl-C once more.
+
+    Parameters
+    ----------
+    stream : generator of events
+        From `train` or `predict`.
+    kept : str
+        What to say of the work of a stream that was closed early.
+
+    Returns
+    -------
+    int
+        0 done, 130 interrupted.
+    """
     asked: list[int] = []
-    before = {
-        number: signal.signal(number, lambda received, _frame: asked.append(received))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+
+    def ask(received: int, _frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(received)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, ask) for number in numbers}
     tell = _Words()
     try:
         for event in stream:
             tell(event)
-            if asked:
+            if asked and not isinstance(event, Finished):
                 stream.close()
-                print("stopped: what was done is kept", file=sys.stderr)
+                print(f"stopped: {kept}", file=sys.stderr)
                 return INTERRUPTED
     finally:
         for number, handler in before.items():

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from napari_unet.cli import commands, training
+from napari_unet.cli import commands, models, training
 from napari_unet.config import ARCHITECTURES, RECIPES, InputError
 
 if TYPE_CHECKING:
@@ -58,11 +58,9 @@ def make_parser() -> argparse.ArgumentParser:
 
     _add_predict(command("predict", commands.predict, "Apply a model to an image."))
     _add_evaluate(command("evaluate", commands.evaluate, "Compare a prediction with the truth."))
-    models = command("models", commands.models, "List, show, check or remove models.")
-    models.add_argument("action", choices=["list", "show", "check", "remove"])
-    models.add_argument("model", type=Path, nargs="?", help="a model; for list: where to look")
-    models.add_argument("--json", action="store_true")
-
+    _add_models(
+        command("models", models.models, "List, show, check, remove, export or import models.")
+    )
     command("engine", commands.engine, "The child process that napari talks to.")
     return parser
 
@@ -105,5 +103,18 @@ def _add_evaluate(score: argparse.ArgumentParser) -> None:
     score.add_argument("--json", action="store_true")
 
 
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("action", choices=list(models.ACTIONS))
+    add("model", type=Path, nargs="?", help="a model; for list: the folder to look in; for import: "
+        "the zip file")  # fmt: skip
+    add("file", type=Path, nargs="?", help="for export: the zip file to write")
+    add("--to", type=Path, metavar="DIR", help="for import: where models are kept")
+    add("--json", action="store_true")
+
+
 def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(","))
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers") from error

@@ -6,11 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.cli.following import follow
+from napari_unet.cli.printing import print_json
 from napari_unet.config import InputError, TrainConfig, overlay
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -24,13 +26,14 @@ def train(arguments: argparse.Namespace) -> int:
         raise InputError(
             "U101", f"{len(images)} images and {len(labels)} labels", "give them in pairs"
         )
+    from napari_unet.library.folders import read_card
     from napari_unet.training.loop import train
 
     pairs = list(zip(images, labels, strict=True))
     stream = train(config, pairs, arguments.out, parent=arguments.parent, resume=arguments.resume)
-    status = follow(stream)
+    status = follow(stream, "what was learned is kept")
     if arguments.json and status == 0:
-        print((arguments.out / "card.json").read_text())
+        print_json(json.loads(read_card(arguments.out).model_dump_json()), indent=2)
     return status
 
 
@@ -45,13 +48,20 @@ def _train_config(arguments: argparse.Namespace) -> TrainConfig:
     changes = overlay(_given(flags), read_settings(arguments.set))
     if arguments.config is None:
         return TrainConfig.from_recipe(arguments.recipe or "quick", **changes)
+    if arguments.recipe is not None:
+        raise InputError("U151", "both --recipe and --config are given", "choose one")
+    return TrainConfig.from_settings(_read_config(arguments.config), changes)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """Read settings as `config.json` of a model folder holds them."""
     try:
-        stored = json.loads(arguments.config.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(
-            "U126", f"{arguments.config} cannot be read as JSON", "give a config.json"
-        ) from error
-    return TrainConfig.from_settings(stored, changes)
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError("U126", f"{path} cannot be read as JSON", "give a config.json") from error
+    if not isinstance(stored, dict):
+        raise InputError("U150", f"{path} holds no settings", "give a config.json")
+    return stored
 
 
 def _given(flags: dict[str, Any]) -> dict[str, Any]:

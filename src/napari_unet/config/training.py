@@ -116,7 +116,7 @@ class TrainConfig(Config):
         "4096 in 1-D, 128 in 2-D, 48 in 3-D.",
     )
     batch: int | None = Field(
-        None, ge=1, le=4096, description="Patches per step; None: 16 in 1-D, 8 in 2-D, 2 in 3-D."
+        None, ge=1, le=4096, description="Patches per step; None: 16 in 1-D, 4 in 2-D, 2 in 3-D."
     )
     steps_per_epoch: int | None = Field(
         None, ge=1, description="Steps between validations; None: enough to see every pixel once."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +11,7 @@ import torch
 from napari_unet.arrays.axes import spatial_shape, views
 from napari_unet.arrays.intensity import measure_intensity
 from napari_unet.arrays.source import as_picture
+from napari_unet.arrays.writing import check_apart
 from napari_unet.config import InputError, PredictConfig
 from napari_unet.events import Finished, Noted, Started, TileDone
 from napari_unet.inference.canvas import Canvas, edges
@@ -22,6 +22,7 @@ from napari_unet.tiling import Tile, order_tiles, plan_tiles, split_tile
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, MutableMapping, Sequence
+    from pathlib import Path
 
     from napari_unet.arrays.axes import Picture, View
     from napari_unet.arrays.intensity import Intensity
@@ -69,7 +70,7 @@ def predict(
         model = open_model(model, config.device)
     _check_outputs(config, model)
     outputs = Outputs(out, config.outputs)
-    _check_apart(image, outputs.path)
+    check_apart(outputs.path, image)
     picture = _open_image(image, model)
     ndim, normalisation = model.card.model.ndim, model.card.normalisation
     planes = views(picture, ndim)
@@ -130,14 +131,6 @@ def _fill(
 
 def _halve(tiles: Sequence[Tile], model: Model) -> list[Tile]:
     return [part for tile in tiles for part in split_tile(tile, model.geometry)]
-
-
-def _check_apart(image: Any, out: str) -> None:
-    """Refuse to write the result over the image, or over the group that holds it."""
-    if out and isinstance(image, str | Path):
-        where = Path(image).resolve()
-        if Path(out).resolve() in (where, *where.parents):
-            raise InputError("U130", f"{out} holds the image itself", "choose another name")
 
 
 def _open_image(image: Any, model: Model) -> Picture:

@@ -21,6 +21,7 @@ from safetensors.numpy import load, save
 from napari_unet.arrays.writing import TEMPORARY, atomic_write, storing
 from napari_unet.config import InputError, ModelFileError
 from napari_unet.library.card import FORMAT, Card
+from napari_unet.library.checkpoints import FOLDER as CHECKPOINTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,7 +122,7 @@ def read_tensors(folder: str | Path, name: str, card: Card) -> dict[str, NDArray
     content = _content(Path(folder), name, card.files.get(name, ""))
     try:
         return dict(load(content))
-    except SafetensorError as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:  # types unknown to numpy
         raise _damaged(folder, name, "it is no safetensors file") from error
 
 
@@ -162,10 +163,11 @@ def remove_model(folder: str | Path) -> bool:
         U130 for files that cannot be deleted.
     """
     card, folder = read_card(folder), Path(folder).resolve()
-    checkpoints = folder / "checkpoints"
+    checkpoints = folder / CHECKPOINTS
     with storing(folder):
-        for path in (*checkpoints.glob("step-*.safetensors"), *folder.rglob(f"{TEMPORARY}*.tmp")):
-            path.unlink(missing_ok=True)
+        for ours in ("step-*.safetensors", f"{TEMPORARY}*.tmp"):
+            for path in (*folder.glob(ours), *checkpoints.glob(ours)):
+                path.unlink(missing_ok=True)
         for name in (n for n in card.files if is_plain(n)):
             (folder / name).unlink(missing_ok=True)
         (folder / CARD).unlink()  # last: what is left over until then can still be removed

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_unet.training.data import TrainingData
 
 PATCH: Mapping[int, int] = {1: 4096, 2: 128, 3: 48}  # edge in pixels, by dimension
-BATCH: Mapping[int, int] = {1: 16, 2: 8, 3: 2}
+BATCH: Mapping[int, int] = {1: 16, 2: 4, 3: 2}  # small batches: more steps in a short run
 FEWEST_STEPS = 8  # per epoch: a validation should not cost more than it watches over
 SAVE_EVERY_S = 20.0  # the most that a crash can cost
 _SETTLING = 2**31  # keeps the patches of `settle` apart from those of the steps

@@ -20,7 +20,7 @@ from napari_unet.ui.plan_shapes import plan_layer
 from napari_unet.ui.prediction import Prediction
 from napari_unet.ui.results import Place
 from napari_unet.ui.rows import Fold, stack, title
-from napari_unet.ui.showing import show_anew
+from napari_unet.ui.showing import lay_side_by_side, show_anew
 from napari_unet.ui.subject import Subject
 from napari_unet.ui.weights import map_layers, weight_maps
 
@@ -231,8 +231,7 @@ class InspectDock(Dock):
             show_anew(self.viewer, made)
 
     def _on_grid(self, checked: bool) -> None:
-        self.viewer.grid.enabled = checked
-        self.viewer.reset_view()
+        lay_side_by_side(self.viewer, enabled=checked)
 
     def _settle(self) -> None:
         self.job = ""

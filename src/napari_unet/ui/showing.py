@@ -50,10 +50,18 @@ def remove(viewer: napari.viewer.Viewer, key: object) -> None:
 def focus(viewer: napari.viewer.Viewer, layer: Layer) -> tuple[float, ...]:
     """Return the pixel of `layer` that the user looks at, per axis of the layer."""
     point = list(viewer.dims.point)
-    centre = viewer.camera.center[-viewer.dims.ndisplay :]
+    scene = getattr(viewer, "scene", viewer)  # the camera moved there in napari 0.9
+    centre = scene.camera.center[-viewer.dims.ndisplay :]
     for axis, position in zip(viewer.dims.displayed, centre, strict=True):
         point[axis] = position
     pixels = layer.world_to_data(point[-layer.ndim :])
     return tuple(
         float(np.clip(p, 0, n - 1)) for p, n in zip(pixels, layer.data.shape, strict=False)
     )
+
+
+def lay_side_by_side(viewer: napari.viewer.Viewer, *, enabled: bool) -> None:
+    """Give every layer a cell of its own, or put all on one another again."""
+    canvas = getattr(viewer, "canvas", viewer)  # the grid moved there in napari 0.9
+    canvas.grid.enabled = enabled
+    viewer.reset_view()
