@@ -47,6 +47,12 @@ def weights(folder: Path) -> bytes:
     return (folder / "weights.safetensors").read_bytes()
 
 
+def last(folder: Path) -> bytes:
+    """The parameters at the end of a run, whether they were the best or not."""
+    arrays, _ = load_checkpoint(folder)
+    return b"".join(v.tobytes() for k, v in sorted(arrays.items()) if k.startswith("parameters."))
+
+
 def test_events_tell_the_story(tmp_path: Path) -> None:
     events = list(train(settings(), disks(), tmp_path / "m"))
     assert isinstance(events[0], Started)
@@ -75,12 +81,10 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path: Path, stop_after: int)
         if isinstance(event, Stepped) and event.step == stop_after:
             break
     stream.close()
-    stopped = weights(tmp_path / "parts")
     assert load_checkpoint(tmp_path / "parts")[1]["step"] == stop_after
     list(train(settings(), disks(), tmp_path / "parts", resume=True))
     assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
-    if stop_after < 3:
-        assert stopped != weights(tmp_path / "whole")
+    assert last(tmp_path / "parts") == last(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("left_out", ["optimiser.", "parameters.", "step"])
@@ -103,7 +107,7 @@ def test_every_part_of_a_checkpoint_matters(
         "napari_unet.training.loop.load_checkpoint", lambda _folder: (arrays, state)
     )
     list(train(settings(), disks(), tmp_path / "parts", resume=True))
-    assert weights(tmp_path / "parts") != weights(tmp_path / "whole")
+    assert last(tmp_path / "parts") != last(tmp_path / "whole")
 
 
 def test_a_stopped_run_leaves_a_valid_model(tmp_path: Path) -> None:
