@@ -66,7 +66,8 @@ def test_pixels_that_are_not_finite_are_ignored() -> None:
 
 
 def test_weights_are_balanced_over_the_whole_set() -> None:
-    data = load_data(settings(weights={"w0": 0, "balance_classes": True}), [pair(seed=k) for k in range(5)])
+    config = settings(weights={"w0": 0, "balance_classes": True})
+    data = load_data(config, [pair(seed=k) for k in range(5)])
     sources = [*data.train, *data.validation]
     by_class = [sum(s.weights[s.classes == k].sum() for s in sources) for k in (0, 1)]
     assert by_class[0] == pytest.approx(by_class[1], rel=1e-3)

@@ -8,10 +8,10 @@ import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 import pytest
 
 from napari_unet.arrays.samples import touching_cells
+from napari_unet.ui.engine import engine_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     import napari
     from pytestqt.qtbot import QtBot
+
+    from napari_unet.ui.engine import Engine
 
 
 @pytest.fixture(autouse=True)
@@ -28,29 +30,48 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home" / "models"
 
 
+@pytest.fixture(scope="session")
+def engine_of_all(qapp: object) -> Iterator[Engine]:
+    """The engine of the program, with a process that stays warm from test to test."""
+    from qtpy.QtWidgets import QWidget
+
+    user = QWidget()
+    engine = engine_for(user)
+    yield engine
+    engine.leave(user)
+
+
 @pytest.fixture
-def nothing_left(qtbot: QtBot) -> Iterator[None]:
-    """After the viewer is closed: no process, no running timer, no busy thread, no bar."""
+def nothing_left(
+    qtbot: QtBot, request: pytest.FixtureRequest, engine_of_all: Engine
+) -> Iterator[None]:
+    """After the viewer is closed: no widget, job, running timer, busy thread or bar."""
     from napari.utils import progress
     from qtpy.QtCore import QEvent, QProcess, QThreadPool, QTimer
     from qtpy.QtWidgets import QApplication
 
-    yield
     application = QApplication.instance()
+    before = set(application.topLevelWidgets())
+    gc.freeze()  # what is older than the test need not be searched after it
+    yield
     qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0)
-    gc.collect()
-    application.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
-    assert not application.findChildren(QProcess)
+    request.node.funcargs.clear()  # what pytest itself still holds
+    for _ in range(2):  # what one deletes, the other can collect
+        application.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        gc.collect()
+    gc.unfreeze()
+    left = set(application.topLevelWidgets()) - before
+    assert not [w for w in left if type(w).__name__ != "CanvasBackendDesktop"]  # vispy's own
+    assert not engine_of_all.jobs
+    assert len(application.findChildren(QProcess)) <= 1
     assert not [timer for timer in application.findChildren(QTimer) if timer.isActive()]
     assert not list(progress._all_instances)
-    words = [" ".join(p.cmdline()) for p in psutil.Process().children() if p.status() != "zombie"]
-    assert not [w for w in words if "napari_unet engine" in w]
 
 
 @pytest.fixture
 def viewer(nothing_left: None, make_napari_viewer: Callable[..., napari.Viewer]) -> napari.Viewer:
     """A real window."""
-    return make_napari_viewer(strict_qt="raise")
+    return make_napari_viewer()
 
 
 @pytest.fixture

@@ -26,6 +26,12 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are tho
 SMALL = ModelConfig(base=1, depth=1)
 
 
+def processes() -> set[int]:
+    """The engines that this test process has."""
+    children = psutil.Process().children()
+    return {p.pid for p in children if "napari_unet" in " ".join(p.cmdline())}
+
+
 class Heard(list[tuple[str, Any]]):
     """What an engine said, in order."""
 
@@ -42,10 +48,11 @@ def user(qtbot: QtBot) -> QWidget:
 
 @pytest.fixture
 def engine(qtbot: QtBot) -> Iterator[Engine]:
+    before = processes()
     engine = Engine()
     yield engine
     engine.close()
-    assert not [p for p in psutil.Process().children() if "napari_unet" in " ".join(p.cmdline())]
+    assert processes() <= before
 
 
 @pytest.fixture
@@ -110,6 +117,7 @@ def test_silence_is_told_and_a_beat_ends_it(
 def test_when_the_last_user_goes_every_process_ends(
     qtbot: QtBot, engine: Engine, user: QWidget
 ) -> None:
+    before = processes()
     other = QWidget()
     engine.join(user)
     engine.join(other)
@@ -119,4 +127,4 @@ def test_when_the_last_user_goes_every_process_ends(
     qtbot.waitUntil(lambda: engine.pid("mine") == 0)
     qtbot.waitUntil(lambda: not psutil.pid_exists(pid), timeout=5000)
     engine.leave(user)
-    assert not [p for p in psutil.Process().children() if "napari_unet" in " ".join(p.cmdline())]
+    assert processes() <= before

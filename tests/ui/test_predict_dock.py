@@ -23,6 +23,11 @@ pytestmark = pytest.mark.viewer
 LONG_MS = 30_000
 
 
+def edges(layer: Any) -> np.ndarray[Any, Any]:
+    """Where a layer begins and ends, pixels included: napari counts from centre to centre."""
+    return layer.extent.world + np.outer((-0.5, 0.5), layer.scale)
+
+
 def click(qtbot: QtBot, button: Any) -> None:
     assert button.isEnabled(), button.toolTip()
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
@@ -59,15 +64,15 @@ def test_results_lie_on_the_image(qtbot: QtBot, dock: PredictDock, cells: napari
     image = cells.layers["cells"]
     made = [layer for layer in cells.layers if "napari-unet-lab" in layer.metadata]
     assert names(cells)[2:] == [
-        "cells: attention gate1",
         "cells: classes",
         "cells: probability of background",
         "cells: probability of object",
+        "cells: attention gate1",
     ]
     for layer in made:
         assert isinstance(layer.data, np.ndarray)
         assert layer.units == image.units
-        np.testing.assert_allclose(layer.extent.world, image.extent.world, atol=0.01)
+        np.testing.assert_allclose(edges(layer), edges(image))
     both = [cells.layers[f"cells: probability of {name}"].data for name in ("background", "object")]
     np.testing.assert_allclose(sum(both), 1, atol=1e-5)
     np.testing.assert_array_equal(cells.layers["cells: classes"].data, both[1] > both[0])

@@ -111,7 +111,8 @@ def _sample(image: View | NDArray[Any], channel: int) -> NDArray[np.float64]:
         blocks.append(block[np.isfinite(block)])
     sample = np.concatenate(blocks, dtype=np.float64)
     if not sample.size:
-        name = getattr(image, "name", "the image")
+        place = "".join(f"[{index}]" for index in getattr(image, "lead", ()))
+        name = getattr(image, "name", "the image") + place
         raise InputError(
             "U114", f"channel {channel} of {name} has no finite pixel", "choose another image"
         )

@@ -42,9 +42,9 @@ def run_job(job: Job) -> Generator[Event, None, None]:
         yield from _events(job)
     finally:
         torch.set_num_threads(threads)
-        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call] # torch leaves it bare
+        if torch.accelerator.is_available():
             gc.collect()
-            torch.cuda.empty_cache()
+            torch.accelerator.empty_cache()
 
 
 def _events(job: Job) -> Generator[Event, None, None]:

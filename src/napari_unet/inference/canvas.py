@@ -82,9 +82,7 @@ class Canvas:
             with self.outputs.storing():
                 self._write(logits, alphas, plane.lead, tile)
             return True
-        gc.collect()  # outside the except block, so that nothing of the failed pass is held
-        if self.model.device.type == "cuda":
-            torch.cuda.empty_cache()
+        _free(self.model.device)  # outside the except block: nothing of the failed pass is held
         return False
 
     def _create(
@@ -121,6 +119,13 @@ class Canvas:
         for gate, stride in self.strides.items():
             cells = gate_tile(tile, stride)
             self.arrays[f"attention/{gate}"][(*lead, *cells.write)] = cut(alphas[gate], cells)[0]
+
+
+def _free(device: torch.device) -> None:
+    """Give back what torch keeps at hand of the memory of an accelerator."""
+    if device.type != "cpu":
+        gc.collect()
+        torch.accelerator.empty_cache()
 
 
 def edges(tile: Tile) -> str:

@@ -111,11 +111,14 @@ def open_model(folder: str | Path, device: str = "auto") -> Model:
 def probe_difference(model: Model) -> float:
     """Return the largest difference on the stored probe, over the spread of its output."""
     stored = read_tensors(model.folder, PROBE, model.card)
-    if set(stored) != {"image", "logits"}:
-        raise ModelFileError("U143", f"{model.folder}: the probe holds other arrays", _REPAIR)
-    image = torch.from_numpy(stored["image"])[None].to(model.device)
+    config = model.card.model
+    image = stored.get("image", np.empty(0, np.float32))
+    if image.shape[:1] != (config.in_channels,) or image.ndim != config.ndim + 1:
+        raise ModelFileError("U143", f"{model.folder}: the probe is no image for it", _REPAIR)
     with torch.inference_mode():
-        logits = model.network(image)[0].cpu().numpy()
+        logits = model.network(torch.from_numpy(image)[None].to(model.device))[0].cpu().numpy()
+    if "logits" not in stored or stored["logits"].shape != logits.shape:
+        raise ModelFileError("U143", f"{model.folder}: the probe has another size", _REPAIR)
     spread = float(stored["logits"].std()) or 1.0
     return float(np.abs(logits - stored["logits"]).max()) / spread
 

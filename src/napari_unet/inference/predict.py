@@ -161,4 +161,9 @@ def _plan(
 ) -> list[Tile]:
     size = AUTO_TILE[len(shape)] if config.tile == "auto" else config.tile
     tiles = plan_tiles(shape, size, model.geometry)
-    return order_tiles(tiles, focus[-len(shape) :]) if focus else tiles
+    if not focus:
+        return tiles
+    if len(focus) < len(shape):
+        what = f"focus {tuple(focus)} has too few numbers"
+        raise InputError("U150", what, f"give one per spatial axis: {len(shape)}")
+    return order_tiles(tiles, focus[-len(shape) :])

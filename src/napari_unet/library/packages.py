@@ -154,6 +154,8 @@ def _check_entries(package: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo
         raise _refusal(path, "two of its entries have the same name")
     if CARD not in names:
         raise _refusal(path, f"it holds no {CARD}")
+    if sum(entry.compress_size for entry in entries) > path.stat().st_size:
+        raise _refusal(path, "its entries overlap")
     total = sum(entry.file_size for entry in entries)
     if total > MOST_BYTES:
         raise _refusal(path, f"it unpacks to {total:,} bytes, at most {MOST_BYTES:,} are allowed")

@@ -113,7 +113,7 @@ def _open_pair(image: Any, labels: Any, ndim: int) -> tuple[Picture, Picture]:
     found, expected = _extent(truth), _extent(picture)
     if found != expected:
         hint = "crop the image or choose the labels drawn on it"
-        if found == expected[::-1]:
+        if sorted(found) == sorted(expected):
             hint = "it looks as if the axes are swapped: transpose one of them"
         raise InputError(
             "U102",

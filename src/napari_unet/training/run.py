@@ -62,8 +62,8 @@ class Run:
         place(self.network, device, config.model.ndim)
         self.optimiser = make_optimiser(self.network, config.optimiser)
         self.loss = resolve_name(LOSSES[config.loss])
-        self.sampler = Sampler(data.train, self._patch_sizes())
         self.batch = config.batch or BATCH[config.model.ndim]
+        self.sampler = Sampler(data.train, self._patch_sizes())
         self.steps_per_epoch = config.steps_per_epoch or self._one_pass()
         self.step, self.epoch = 0, 0
         self.elapsed_s = 0.0  # time spent working: a pause does not count
@@ -166,6 +166,7 @@ class Run:
             "step": self.step,
             "epoch": self.epoch,
             "elapsed_s": self.elapsed_s,
+            "rate": self.optimiser.param_groups[0]["lr"],
             "losses": self.losses,
             "history": self.history,
             "best_score": self.best_score if self.best else None,
@@ -190,6 +191,8 @@ class Run:
             slots.setdefault(int(number), {})[key] = torch.from_numpy(array)
         outline = self.optimiser.state_dict()
         self.optimiser.load_state_dict({**outline, "state": slots})
+        for settings in self.optimiser.param_groups:
+            settings["lr"] = state["rate"]  # until the next step; a validation may come first
         self.best = groups["best"]
         self.best_score = -math.inf if state["best_score"] is None else state["best_score"]
         self.step, self.epoch = state["step"], state["epoch"]
@@ -229,8 +232,15 @@ class Run:
         image = tuple(
             self.geometry.input_size(axis, int(min(edge, largest[axis]))) for axis in range(ndim)
         )
+        if self.config.model.norm == "batch" and self.batch * self._coarsest(image) == 1:
+            image = tuple(self.geometry.legal(axis, n + 1) for axis, n in enumerate(image))
         lost = self.geometry.lost
         return image, tuple(n - 2 * b for n, b in zip(image, lost, strict=True))
+
+    def _coarsest(self, image: tuple[int, ...]) -> int:
+        """Count the pixels of a patch where it is coarsest; a single one has no statistics."""
+        cells = zip(image, self.geometry.smallest, self.geometry.step, strict=True)
+        return math.prod((n - smallest) // step + 1 for n, smallest, step in cells)
 
     def _one_pass(self) -> int:
         labelled = sum(int((s.weights > 0).sum()) for s in self.data.train)

@@ -58,11 +58,11 @@ class Child(QObject):
         self._process.closeWriteChannel()
 
     def end(self) -> None:
-        """End the process now, softly if it can, and wait until it is gone."""
+        """End the process and wait until it is gone; a job may save what it has reached."""
         self._process.blockSignals(True)
         if self._process.state() != QProcess.ProcessState.NotRunning:
             self.close_input()
-            if not self._process.waitForFinished(STOP_MS):
+            if not (self.job and self._process.waitForFinished(STOP_MS)):
                 self._process.kill()
                 self._process.waitForFinished(STOP_MS)
         self.deleteLater()

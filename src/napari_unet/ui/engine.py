@@ -53,6 +53,11 @@ class Engine(QObject):
             )
         return Path(self._scratch.name)
 
+    @property
+    def jobs(self) -> list[str]:
+        """The jobs that run."""
+        return [child.job for child in self._children if child.job]
+
     def join(self, user: QWidget) -> None:
         """Count `user` among those that need the engine, and warm up a process for it."""
         self._users.add(id(user))
@@ -88,6 +93,7 @@ class Engine(QObject):
         if child is not None:
             self._children.remove(child)
             child.end()
+            self._rest()
 
     def pid(self, job: str) -> int:
         """Return the number of the process that runs `job`; 0 when none does."""
@@ -144,22 +150,26 @@ class Engine(QObject):
         for child in [c for c in self._children if not c.job][1:]:
             self._children.remove(child)
             child.end()
+        self._rest()
+
+    def _rest(self) -> None:
+        """Stop watching when nothing runs."""
+        if not self.jobs:
+            self._watch.stop()
 
     def _on_ended(self, child: Child, why: str) -> None:
         if child in self._children:
             self._children.remove(child)
         child.deleteLater()
+        self._rest()
         if child.job:
             self.died.emit(child.job, why)
 
     def _on_watch(self) -> None:
-        busy = [child for child in self._children if child.job]
-        for child in busy:
+        for child in [c for c in self._children if c.job]:
             silence_s = time.monotonic() - child.heard_s
             if silence_s > SILENCE_S:
                 self.silent.emit(child.job, silence_s)
-        if not busy:
-            self._watch.stop()
 
 
 def engine_for(user: QWidget) -> Engine:

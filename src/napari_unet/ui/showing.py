@@ -24,9 +24,12 @@ def show(viewer: napari.viewer.Viewer, made: LayerTuple) -> object:
 
 def show_anew(viewer: napari.viewer.Viewer, made: LayerTuple) -> object:
     """Add a layer, or fill the one that was made for the same purpose before."""
-    data, meta, _kind = made
+    data, meta, kind = made
     earlier = find_marked(viewer, meta["metadata"][MARK])
-    if earlier is None or earlier.ndim != np.ndim(data):
+    if earlier is None:
+        return show(viewer, made)
+    if kind == "shapes" or earlier.ndim != np.ndim(data):
+        remove(viewer, earlier.unique_id)
         return show(viewer, made)
     earlier.data = data
     for name in ("scale", "translate", "rotate", "shear", "affine", "contrast_limits"):

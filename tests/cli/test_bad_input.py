@@ -1,0 +1,288 @@
+"""Bad input gets one line with a code and the remedy, exit status 2, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_unet.arrays.files import open_picture
+from napari_unet.arrays.writing import write_tiff
+from napari_unet.library.folders import read_card
+from tests.cli.conftest import TINY, everything
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.cli.conftest import Done
+
+    Cli = Callable[..., Done]
+    Words = Callable[[Path], list[Any]]
+
+RNG = np.random.default_rng(0)
+IMAGE = RNG.normal(100, 20, (32, 24)).astype(np.float32)
+LABELS = (RNG.random((32, 24)) > 0.5).astype(np.uint8)
+FULL = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+from napari_unet.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def refused(done: Done, code: str, words: str = "") -> None:
+    """One line on stderr: the code, what, the remedy; nothing on stdout."""
+    assert done.code == 2, done.err
+    assert done.out == ""
+    (line,) = done.err.strip().splitlines()
+    assert re.match(rf"{code}: .+: .+", line)
+    assert words in line
+    assert "Traceback" not in line
+
+
+def train(folder: Path, image: Any = IMAGE, labels: Any = LABELS, *more: Any) -> list[Any]:
+    """Write image and labels, and return the words that train on them."""
+    for name, array in (("i", image), ("l", labels)):
+        np.save(folder / f"{name}.npy", array)
+    pair = ["--image", folder / "i.npy", "--labels", folder / "l.npy"]
+    return ["train", *pair, "--out", folder / "m", *TINY, "--epochs", 1, *more]
+
+
+def given(*more: Any, image: Any = IMAGE, labels: Any = LABELS) -> Words:
+    return lambda folder: train(folder, image, labels, *more)
+
+
+def files_are(*names: str) -> Words:
+    """Name files instead: image and labels; "text.tif" is no image, "empty" an empty folder."""
+
+    def make(folder: Path) -> list[Any]:
+        (folder / "text.tif").write_text("no image")
+        (folder / "empty").mkdir()
+        flags = [w for pair in zip(("--image", "--labels"), names, strict=False) for w in pair]
+        return ["train", *(folder / w if w in names else w for w in flags), "--out", folder / "m"]
+
+    return make
+
+
+def config_is(text: str) -> Words:
+    """Name a config file that holds `text`."""
+
+    def make(folder: Path) -> list[Any]:
+        (folder / "c.json").write_text(text)
+        return train(folder, IMAGE, LABELS, "--config", folder / "c.json")
+
+    return make
+
+
+def below_a_file(folder: Path) -> list[Any]:
+    (folder / "file").write_text("x")
+    return [folder / "file" / "m" if word == folder / "m" else word for word in train(folder)]
+
+
+COLOURS = np.stack([LABELS] * 3, axis=-1)
+NUMBERS = np.arange(LABELS.size).reshape(LABELS.shape)
+TRAININGS: dict[str, tuple[Words, str, str]] = {
+    "no image and no labels": (files_are(), "U101", "0 images and 0 labels"),
+    "no labels": (files_are("text.tif"), "U101", "1 images and 0 labels"),
+    "no such file": (files_are("none.tif", "none.tif"), "U126", "none.tif"),
+    "an empty folder": (files_are("empty", "empty"), "U101", "empty"),
+    "no image inside": (files_are("text.tif", "text.tif"), "U124", "text.tif"),
+    "no --out": (lambda f: [w for w in train(f) if w not in ("--out", f / "m")], "U170", "--out"),
+    "shapes differ": (given(image=IMAGE[:-1]), "U102", "32x24 (l.npy) do not match image 31x24"),
+    "transposed": (given(image=IMAGE.T), "U102", "transpose"),
+    "Y and X of a stack swapped": (
+        given(image=np.stack([IMAGE] * 5), labels=np.stack([LABELS.T] * 5)), "U102", "transpose"
+    ),
+    "labels empty": (given(labels=0 * LABELS), "U10[56]", ""),
+    "labels unlabelled": (given("--zero", "unlabelled", labels=0 * LABELS), "U105", ""),
+    "labels of one class": (given("--kind", "classes", labels=0 * LABELS + 1), "U106", ""),
+    "labels are fractions": (given(labels=LABELS * 0.5), "U110", "0.5"),
+    "labels are negative": (given(labels=LABELS.astype(np.int8) - 2), "U109", "-2"),
+    "labels of many classes": (given("--kind", "classes", labels=NUMBERS), "U111", "instances"),
+    "labels in colour": (given(labels=COLOURS), "U1(02|13)", ""),
+    "no number is finite": (given(image=IMAGE * np.nan), "U114", ""),
+    "no pixel": (given(image=IMAGE[:0], labels=LABELS[:0]), "U112", ""),
+    "one pixel": (given(image=IMAGE[:1, :1], labels=LABELS[:1, :1]), "U10[56]", ""),
+    "complex numbers": (given(image=IMAGE.astype(complex)), "U116", "complex"),
+    "unknown architecture": (given("--architecture", "transformer"), "U150", "unet2015"),
+    "unknown recipe": (given("--recipe", "grandmother"), "U150", "quick"),
+    "unknown loss": (given("--set", "loss=luck"), "U150", "dice"),
+    "unknown setting": (given("--set", "model.bass=2"), "U150", "model.bass"),
+    "setting out of range": (given("--set", "model.depth=99"), "U150", "model.depth = 99"),
+    "a word for a number": (given("--set", "batch=many"), "U150", "batch"),
+    "a word for a group": (given("--set", "model=unet"), "U150", "model"),
+    "no value": (given("--set", "batch"), "U170", "KEY=VALUE"),
+    "two budgets": (given("--minutes", 1), "U152", ""),
+    "negative budget": (lambda f: [*train(f)[:-2], "--minutes", "-1"], "U150", "minutes"),
+    "contradiction": (given("--set", "loss=bce"), "U151", "bce"),
+    "two sources of settings": (given("--recipe", "quick", "--config", "c"), "U151", ""),
+    "no such config": (given("--config", "none.json"), "U126", "none.json"),
+    "a config that is no JSON": (config_is("{"), "U126", "c.json"),
+    "a config without settings": (config_is("[]"), "U150", "c.json"),
+    "a config of something else": (config_is('{"wheels": 4}'), "U150", "wheels"),
+    "no parent": (given("--from", "nothing"), "U140", "nothing"),
+    "no device": (given("--set", "device=abacus"), "U160", "cpu"),
+    "no place": (below_a_file, "U130", ""),
+    "unknown flag": (given("--magic"), "U170", "--magic"),
+    "unknown command": (lambda _: ["tarin"], "U170", "train"),
+    "no command": (lambda _: [], "U170", "COMMAND"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TRAININGS)
+def test_training_is_refused(cli: Cli, tmp_path: Path, case: str) -> None:
+    make, code, words = TRAININGS[case]
+    line = make(tmp_path)
+    before = everything(tmp_path)
+    refused(cli(*line), code, words)
+    assert everything(tmp_path) == before
+
+
+def test_training_over_a_model_is_refused(cli: Cli, model: Path, tmp_path: Path) -> None:
+    before = everything(model)
+    refused(cli(*[model if w == tmp_path / "m" else w for w in train(tmp_path)]), "U131")
+    assert everything(model) == before
+
+
+GOOD: dict[str, Words] = {
+    "labels 0 and 255": given(labels=LABELS * 255),
+    "whole floats": given(labels=LABELS.astype(np.float64)),
+    "some pixels are not finite": given(image=np.where(IMAGE > 120, np.nan, IMAGE)),
+    "float64": given(image=IMAGE.astype(np.float64)),
+    "uint32": given(image=IMAGE.astype(np.uint32)),
+    "bool": given(image=IMAGE > 100, labels=LABELS > 0),
+    "big-endian": given(image=IMAGE.astype(">f4"), labels=LABELS.astype(">i4")),
+    "too deep for the image": given(
+        "--set", "model.depth=5", image=IMAGE[:9, :7], labels=LABELS[:9, :7]
+    ),
+    "too deep for valid convolutions": given(
+        *("--architecture", "unet2015", "--set", "model.norm=batch"),
+        image=IMAGE[:9, :7], labels=LABELS[:9, :7],
+    ),
+    "a line of pixels": given("--kind", "classes", image=IMAGE[:1], labels=LABELS[:1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_what_can_be_repaired_is_trained_and_predicted(cli: Cli, tmp_path: Path, case: str) -> None:
+    done = cli(*GOOD[case](tmp_path))
+    assert done.code == 0, done.err
+    done = cli("predict", tmp_path / "m", tmp_path / "i.npy", tmp_path / "o.tif")
+    assert done.code == 0, done.err
+    found = np.asarray(open_picture(tmp_path / "o.tif", ndim=2, labels=True).data)
+    assert found.shape == np.load(tmp_path / "i.npy").shape
+    assert set(np.unique(found)) <= {c.value for c in read_card(tmp_path / "m").classes}
+
+
+def harmed(model: Path, folder: Path, how: str) -> Path:
+    """Copy a model and harm the copy."""
+    copy = shutil.copytree(model, folder / "harmed")
+    weights, card = copy / "weights.safetensors", copy / "card.json"
+    content = weights.read_bytes()
+    if how == "truncated":
+        weights.write_bytes(content[:100])
+    elif how == "altered":
+        weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    elif how == "missing":
+        weights.unlink()
+    elif how == "newer":
+        card.write_text(json.dumps({**json.loads(card.read_text()), "format": 2}))
+    elif how == "no card":
+        card.unlink()
+    return copy
+
+
+HARM = {
+    "truncated": "U141", "altered": "U141", "missing": "U141", "newer": "U145", "no card": "U140",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("how", "code"), HARM.items())
+@pytest.mark.parametrize("command", ["predict", "check", "show", "export", "from"])
+def test_a_harmed_model_is_refused(
+    cli: Cli, files: Path, model: Path, tmp_path: Path, how: str, code: str, command: str
+) -> None:
+    copy = harmed(model, tmp_path, how)
+    lines = {
+        "predict": ["predict", copy, files / "i.tif", tmp_path / "o.tif"],
+        "check": ["models", "check", copy],
+        "show": ["models", "show", copy],
+        "export": ["models", "export", copy, tmp_path / "m.zip"],
+        "from": train(tmp_path, IMAGE, LABELS, "--from", copy),
+    }
+    before = everything(tmp_path)
+    if command == "show" and how in {"truncated", "altered", "missing"}:
+        assert cli(*lines[command]).code == 0  # the card itself is whole
+    else:
+        refused(cli(*lines[command]), code)
+    assert everything(tmp_path) == before
+
+
+PREDICTIONS: dict[str, tuple[list[Any], str, str]] = {
+    "no such image": (["none.tif", "o.tif"], "U126", "none.tif"),
+    "no image inside": (["text.tif", "o.tif"], "U124", "text.tif"),
+    "colours": (["colours.tif", "o.zarr"], "U119", "wants 1 channel(s), colours.tif has 3"),
+    "no number is finite": (["nan.tif", "o.zarr"], "U114", "nan.tif"),
+    "no kind of file": (["i.tif", "o.png"], "U130", "o.png"),
+    "no folder for it": (["i.tif", "text.tif/o.tif"], "U130", ""),
+    "somebody's zarr": (["i.tif", "mine.zarr"], "U130", "mine.zarr"),
+    "the image itself": (["i.tif", "i.tif"], "U130", ""),
+    "two outputs in a TIFF": (["i.tif", "o.tif", "--outputs", "classes,probabilities"], "U151", ""),
+    "unknown output": (["i.tif", "o.tif", "--outputs", "magic"], "U150", "probabilities"),
+    "no output": (["i.tif", "o.tif", "--outputs", ""], "U150", ""),
+    "no gates": (["i.tif", "o.zarr", "--outputs", "attention"], "U151", "'unet'"),
+    "no tile": (["i.tif", "o.tif", "--tile", "0"], "U150", "tile"),
+    "a tile in words": (["i.tif", "o.tif", "--tile", "small"], "U150", "tile"),
+    "no device": (["i.tif", "o.tif", "--device", "abacus"], "U160", "cpu"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PREDICTIONS)
+def test_prediction_is_refused(cli: Cli, model: Path, tmp_path: Path, case: str) -> None:
+    words, code, told = PREDICTIONS[case]
+    write_tiff(tmp_path / "i.tif", IMAGE, "YX")
+    write_tiff(tmp_path / "nan.tif", IMAGE * np.nan, "YX")
+    write_tiff(tmp_path / "colours.tif", np.stack([IMAGE] * 3), "CYX")
+    (tmp_path / "text.tif").write_text("no image")
+    zarr.create_array(store=tmp_path / "mine.zarr", data=IMAGE)
+    before = everything(tmp_path)
+    image, out, *more = words
+    refused(cli("predict", model, tmp_path / image, tmp_path / out, *more), code, told)
+    assert everything(tmp_path) == before
+
+
+def test_a_shell_sees_the_same(shell: Cli, tmp_path: Path) -> None:
+    line = train(tmp_path, IMAGE.T)
+    before = everything(tmp_path)
+    refused(shell(*line), "U102", "transpose")
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize("command", ["train", "predict to TIFF", "predict to zarr"])
+def test_a_full_disk_is_told_and_leaves_no_half_file(
+    shell: Cli, model: Path, tmp_path: Path, command: str
+) -> None:
+    pytest.importorskip("resource", reason="limits of POSIX")
+    big, out = tmp_path / "big.npy", tmp_path / "out"
+    np.save(big, RNG.normal(100, 20, (200, 200)).astype(np.float32))
+    lines = {
+        "train": [*train(tmp_path), "--set", "model.base=8"],
+        "predict to TIFF": ["predict", model, big, out / "o.tif"],
+        "predict to zarr": ["predict", model, big, out / "o.zarr", "--outputs", "probabilities"],
+    }
+    line = [out / "m" if word == tmp_path / "m" else word for word in lines[command]]
+    done = shell(*line, start=("-c", FULL))
+    assert done.code == 2, done.err
+    assert done.err.strip().splitlines()[-1].startswith("U134: ")
+    assert "Traceback" not in done.err
+    written = [path for path in out.rglob("*") if path.is_file()]
+    if command == "predict to zarr":
+        assert "complete" not in zarr.open_group(out / "o.zarr").attrs
+    else:
+        assert not written
