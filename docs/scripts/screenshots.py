@@ -15,25 +15,25 @@ from pathlib import Path
 
 import napari
 import numpy as np
+
 from napari_unet.arrays.files import open_picture
 from napari_unet.cli.demo import Lesson
 from napari_unet.ui.demo import Demo
 
 IMAGES = Path(__file__).resolve().parents[1] / "images"
-LEARNED, SIZE = 6, (256, 256)
+LEARNED, SIZE = 4, (256, 256)
 
 
 def nuclei(data: Path) -> Lesson:
-    """Take the first grey images of one size: six to learn from, the next to try."""
+    """Take the most crowded grey images of one size: some to learn from, the next to try."""
     pairs = []
     for path in sorted((data / "dsb2018/images").glob("*.tif")):
         image = np.asarray(open_picture(path, ndim=2).data)
         if image.shape == SIZE:
             labels = open_picture(data / "dsb2018/labels" / path.name, ndim=2, labels=True)
             pairs.append((image, np.asarray(labels.data).astype(np.int32)))
-        if len(pairs) > LEARNED:
-            break
-    return Lesson(tuple(pairs[:-1]), pairs[-1], "instances")
+    pairs.sort(key=lambda pair: -len(np.unique(pair[1])))
+    return Lesson(tuple(pairs[:LEARNED]), pairs[LEARNED], "instances")
 
 
 def main(data: Path, seconds: float) -> None:
@@ -64,9 +64,11 @@ def inspect(demo: Demo, folder: Path) -> None:
     dock.subject.model.choose(folder)
     image = next(x for x in viewer.layers if x.name == "unseen image")
     dock.subject.image.key = image.unique_id
-    for layer in viewer.layers:
-        layer.visible = layer.name == "unseen image"
+    for layer in list(viewer.layers):
+        if layer.name != "unseen image":
+            viewer.layers.remove(layer)
     dock.tile.value = 64
+    dock.opacity.value = 0.4
     dock.gates_button.click()
     demo.wait("gates", lambda: not dock.job, dock)
     dock.plan_button.click()

@@ -72,7 +72,7 @@ def test_json_is_the_card_and_nothing_else(cli: Cli, files: Path, tmp_path: Path
 def test_what_was_noted_stands_on_stderr(cli: Cli, files: Path, tmp_path: Path) -> None:
     done = cli(*train(files, tmp_path / "m", *TINY, "--epochs", 1))
     assert done.out == ""
-    assert all(words in done.err for words in ("held out", "epoch 1: loss", "Dice"))
+    assert all(words in done.err for words in ("to hold any", "epoch 1: loss", "Dice"))
 
 
 def test_a_model_is_tuned_from_another(cli: Cli, files: Path, model: Path, tmp_path: Path) -> None:
@@ -111,10 +111,7 @@ def test_a_stack_is_learned_plane_by_plane_or_as_a_volume(cli: Cli, tmp_path: Pa
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another thing there")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_an_interrupted_training_keeps_its_work(
-    files: Path, tmp_path: Path, number: signal.Signals
-) -> None:
+def test_an_interrupted_training_keeps_its_work(files: Path, tmp_path: Path) -> None:
     words = train(files, tmp_path / "m", *TINY, "--epochs", 100_000, "--json")
     line = [sys.executable, "-m", "napari_unet", *map(str, words)]
     child = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -123,7 +120,7 @@ def test_an_interrupted_training_keeps_its_work(
     said = ""
     while "epoch 2" not in said:
         said = child.stderr.readline() or pytest.fail(f"it ended with {child.wait()}")
-    child.send_signal(number)
+    child.send_signal(signal.SIGINT)
     out, err = child.communicate()
     watchdog.cancel()
     assert child.returncode == 130

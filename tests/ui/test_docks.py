@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from npe2 import PluginManifest
 
@@ -76,7 +77,9 @@ def test_the_manifest_names_what_exists() -> None:
 @pytest.mark.viewer
 @pytest.mark.parametrize("key", ["cells", "nuclei", "membranes"])
 def test_samples_open_as_image_and_labels(viewer: napari.Viewer, key: str) -> None:
-    image, labels = viewer.open_sample(PLUGIN, key)
+    image, labels, unseen = viewer.open_sample(PLUGIN, key)
+    assert unseen.data.shape == image.data.shape
+    assert not np.array_equal(unseen.data, image.data)
     assert type(image).__name__ == "Image"
     assert type(labels).__name__ == "Labels"
     assert image.data.shape == labels.data.shape

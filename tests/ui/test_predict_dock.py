@@ -64,10 +64,10 @@ def test_results_lie_on_the_image(qtbot: QtBot, dock: PredictDock, cells: napari
     image = cells.layers["cells"]
     made = [layer for layer in cells.layers if "napari-unet-lab" in layer.metadata]
     assert names(cells)[2:] == [
-        "cells: classes",
+        "cells: attention gate1",
         "cells: probability of background",
         "cells: probability of object",
-        "cells: attention gate1",
+        "cells: classes",
     ]
     for layer in made:
         assert isinstance(layer.data, np.ndarray)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import MutableMapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,7 @@ class Outputs:
             self._arrays[name], self._attrs = np.zeros(tuple(shape), dtype), attrs
             return self._arrays[name]
         if self._group is None:
+            logging.getLogger("asyncio").addFilter(_is_news)
             self._group = create_arrays(self.path)
         chunks = (1,) * (len(shape) - ndim) + tuple(min(CHUNK[ndim], n) for n in shape[-ndim:])
         return self._group.create_array(
@@ -90,7 +91,7 @@ class Outputs:
 
     def storing(self) -> AbstractContextManager[None]:
         """Return a context in which a disk that cannot take more is told as such."""
-        return storing(self.path) if self.path else nullcontext()
+        return storing(self.path)
 
     def close(self) -> None:
         """Write the TIFF, or mark the group as complete."""
@@ -100,3 +101,9 @@ class Outputs:
         elif self._group is not None:
             with self.storing():
                 self._group.attrs[COMPLETE] = True
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out chunks that fail beside the first one, which is told: zarr drops the others."""
+    dropped = "exception was never retrieved" in record.getMessage()
+    return not (dropped and record.exc_info and isinstance(record.exc_info[1], OSError))

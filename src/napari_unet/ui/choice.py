@@ -130,14 +130,14 @@ class ModelBox(QWidget):
 
     def choose(self, folder: str | Path) -> None:
         """Choose the model in `folder`, which may lie anywhere."""
+        try:
+            card = read_card(folder)
+        except ModelFileError as error:
+            self.refused.emit(error)
+            return
+        self._others[str(folder)] = card
         at = self.box.findData(str(folder))
         if at < 0:
-            try:
-                card = read_card(folder)
-            except ModelFileError as error:
-                self.refused.emit(error)
-                return
-            self._others[str(folder)] = card
             self._add(str(folder), card)
             at = self.box.count() - 1
         self.box.setCurrentIndex(at)
@@ -165,5 +165,5 @@ def _words(card: Card) -> str:
 def _may_shrink(box: QComboBox) -> None:
     """Let long names be cut rather than widen the dock."""
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(12)
+    box.setMinimumContentsLength(6)
     box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

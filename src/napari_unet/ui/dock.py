@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_unet.library.folders import default_root
+from napari_unet.events import Finished, Stopped
+from napari_unet.library.folders import CARD, default_root
 from napari_unet.ui.engine import engine_for
 from napari_unet.ui.layers import find_layer
 from napari_unet.ui.message import Message
@@ -63,6 +65,10 @@ class Dock(QWidget):
         """Offer the layers of the viewer in the boxes."""
         raise NotImplementedError
 
+    def offer_model(self, folder: str) -> None:
+        """Take a model that was just made, here or in another dock, into the boxes."""
+        raise NotImplementedError
+
     def handle(self, event: Event) -> None:
         """Take in an event of the job of this dock."""
         raise NotImplementedError
@@ -106,6 +112,8 @@ class Dock(QWidget):
         self.setMinimumWidth(340)
 
     def _on_happened(self, job: str, event: Event) -> None:
+        if isinstance(event, Finished | Stopped) and (Path(event.path) / CARD).is_file():
+            self.offer_model(event.path)
         if job and job == self.job:
             if self._silent:
                 self._silent = False

@@ -58,6 +58,10 @@ class InspectDock(Dock):
         self.subject.fill(self.layers)
         self.labels.fill(self.layers)
 
+    def offer_model(self, folder: str) -> None:
+        """Choose a model that was just made."""
+        self.subject.model.choose(folder)
+
     def handle(self, event: Event) -> None:
         """Follow the prediction of the gates."""
         self.prediction.take(event)

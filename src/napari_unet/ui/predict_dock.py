@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton
@@ -10,7 +9,6 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton
 from napari_unet.config import InputError, PredictConfig
 from napari_unet.config.prediction import Output
 from napari_unet.events import Failed, Finished, Noted, Started, Stopped, TileDone
-from napari_unet.library.folders import CARD
 from napari_unet.ui.diagnosis import duration
 from napari_unet.ui.dock import Dock
 from napari_unet.ui.form import Form
@@ -58,6 +56,10 @@ class PredictDock(Dock):
     def fill(self) -> None:
         """Offer the layers of the viewer."""
         self.subject.fill(self.layers)
+
+    def offer_model(self, folder: str) -> None:
+        """Choose a model that was just made."""
+        self.subject.model.choose(folder)
 
     def handle(self, event: Event) -> None:
         """Follow the prediction."""
@@ -119,7 +121,6 @@ class PredictDock(Dock):
         self.predict_button.clicked.connect(self._on_predict)
         self.prediction.submitted.connect(self._on_submitted)
         self.prediction.refused.connect(self._on_refused)
-        self.engine.happened.connect(self._on_any)
 
     def _on_choice(self, _checked: bool = False) -> None:
         """Say what a prediction would cost, or why there can be none."""
@@ -154,14 +155,6 @@ class PredictDock(Dock):
     def _on_refused(self, error: Exception) -> None:
         self.call_off()
         self.message.error(error)
-
-    def _on_any(self, job: str, event: Event) -> None:
-        """Offer a model that another dock has just made."""
-        if not isinstance(event, Finished | Stopped) or job == self.job:
-            return
-        if (Path(event.path) / CARD).is_file():
-            self.subject.model.fill(self.root)
-            self.subject.model.choose(event.path)
 
     def _settle(self) -> None:
         self.job = ""

@@ -58,11 +58,15 @@ class Place:
 
 
 def open_results(path: Path) -> dict[str, Any]:
-    """Open the arrays of a prediction, by name: classes, probabilities, attention/<gate>."""
+    """Open the arrays of a prediction, by name: attention/<gate>, probabilities, classes.
+
+    That is also the order of their layers: the classes come on top.
+    """
     zarr = import_module("zarr")
     group = zarr.open_group(str(path), mode="r")
-    members = group.members(max_depth=None)
-    return {name: array for name, array in members if isinstance(array, zarr.Array)}
+    members = dict(group.members(max_depth=None))
+    names = sorted(members, key=lambda name: (not name.startswith("att"), name == "classes", name))
+    return {name: members[name] for name in names if isinstance(members[name], zarr.Array)}
 
 
 def result_layers(

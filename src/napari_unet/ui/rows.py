@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QIcon
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 from superqt import QCollapsible
 
@@ -51,8 +51,9 @@ class Fold(QCollapsible):
     """A group of settings under a title that folds it away."""
 
     def __init__(self, words: str, *parts: QWidget, folded: bool = True) -> None:
-        super().__init__(words, expandedIcon=QIcon(), collapsedIcon=QIcon())
-        self._words = words
+        super().__init__(words, expandedIcon=_no_icon(), collapsedIcon=_no_icon())
+        self._words = words  # the arrow is text: icons would not follow the theme
+        self.toggleButton().setIconSize(QSize(0, 0))
         self.toggleButton().setStyleSheet(
             "text-align: left; border: none; background: transparent; font-weight: bold"
         )
@@ -68,3 +69,9 @@ class Fold(QCollapsible):
 
     def _on_toggled(self, open_: bool) -> None:
         self.setText(f"{'▾' if open_ else '▸'}  {self._words}")
+
+
+def _no_icon() -> QIcon:
+    pixmap = QPixmap(1, 1)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    return QIcon(pixmap)

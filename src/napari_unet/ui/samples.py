@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 def touching_cells() -> list[LayerTuple]:
-    """Return round cells that touch (2-D), with their labels."""
+    """Return round cells that touch (2-D), their labels, and another image to predict."""
     return _sample("cells", "touching cells")
 
 
 def nuclei_3d() -> list[LayerTuple]:
-    """Return nuclei in a volume (3-D, coarser along Z), with their labels."""
+    """Return nuclei in a volume (3-D, coarser along Z), their labels, and another volume."""
     return _sample("nuclei", "nuclei", scale=(3.0, 1.0, 1.0), axis_labels=("z", "y", "x"))
 
 
 def membranes() -> list[LayerTuple]:
-    """Return cells parted by dark membranes (2-D), with two classes."""
+    """Return cells parted by dark membranes (2-D), two classes of labels, and another image."""
     return _sample("membranes", "membranes")
 
 
@@ -31,9 +31,11 @@ def _sample(
     scale: tuple[float, ...] = (1.0, 1.0),
     axis_labels: tuple[str, ...] = ("y", "x"),
 ) -> list[LayerTuple]:
-    image, labels = SAMPLES[key]()
+    image, labels = SAMPLES[key](seed=0)
+    unseen, _ = SAMPLES[key](seed=1)
     space = {"scale": scale, "units": ("pixel",) * len(scale), "axis_labels": axis_labels}
     return [
         (image, {"name": name, **space}, "image"),
         (labels, {"name": f"{name} labels", **space}, "labels"),
+        (unseen, {"name": f"{name}, another image", "visible": False, **space}, "image"),
     ]

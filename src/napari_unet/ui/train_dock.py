@@ -20,6 +20,7 @@ from napari_unet.events import (
     Stopped,
     Validated,
 )
+from napari_unet.library.folders import free_folder
 from napari_unet.ui.axes_box import AxesBox
 from napari_unet.ui.background import Background
 from napari_unet.ui.choice import ModelBox
@@ -33,7 +34,7 @@ from napari_unet.ui.rows import Fold, stack, title
 from napari_unet.ui.samples_view import sample_layers
 from napari_unet.ui.showing import show_anew
 from napari_unet.ui.train_form import TrainForm
-from napari_unet.ui.training_run import TrainingRun, free_folder
+from napari_unet.ui.training_run import TrainingRun
 from napari_unet.ui.weights import map_layers, weight_maps
 
 if TYPE_CHECKING:
@@ -75,6 +76,10 @@ class TrainDock(Dock):
     def fill(self) -> None:
         """Offer the layers of the viewer."""
         self.pairs.fill(self.layers)
+
+    def offer_model(self, folder: str) -> None:
+        """Offer to go on from a model that was just made."""
+        self.parent_model.fill(self.root)
 
     def handle(self, event: Event) -> None:
         """Follow the job."""
@@ -294,7 +299,6 @@ class TrainDock(Dock):
             return
         self.training.left_s = None
         self.diagnosis.setText(self.training.words)
-        self.parent_model.fill(self.root)
         name = Path(event.path).name
         if isinstance(event, Stopped):
             self.message.news(f"{name} was stopped; what it had learned is kept")

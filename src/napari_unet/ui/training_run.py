@@ -112,15 +112,6 @@ class TrainingRun(QObject):
             self.submitted.emit(self._make(pairs))
 
 
-def free_folder(root: Path, name: str) -> Path:
-    """Return `root/name`, or `name-2`, `name-3`, ... where that is already taken."""
-    folder, n = root / name, 1
-    while folder.exists():
-        n += 1
-        folder = root / f"{name}-{n}"
-    return folder
-
-
 def _snapshot(
     sources: Sequence[tuple[Source, Source]], scratch: Path, stopped: Callable[[], bool]
 ) -> Pairs:
