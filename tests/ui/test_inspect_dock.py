@@ -80,8 +80,17 @@ def test_the_plan_is_drawn_once(qtbot: QtBot, dock: InspectDock, cells: napari.V
     assert "orange" in dock.message.text()
 
 
-def test_side_by_side(qtbot: QtBot, dock: InspectDock, cells: napari.Viewer) -> None:
+def test_side_by_side_shows_what_was_hidden(
+    qtbot: QtBot, dock: InspectDock, cells: napari.Viewer
+) -> None:
+    dock.live.click()
+    qtbot.waitUntil(lambda: "drawn: border term" in cells.layers, timeout=LONG_MS)
+    dock.live.click()
+    before = [layer.visible for layer in cells.layers]
+    assert not all(before)
     dock.grid.setChecked(True)
     assert cells.canvas.grid.enabled
+    assert all(layer.visible for layer in cells.layers)
     dock.grid.setChecked(False)
     assert not cells.canvas.grid.enabled
+    assert [layer.visible for layer in cells.layers] == before

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyqtgraph as pg
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtGui import QPalette
-
-if TYPE_CHECKING:
-    from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 REDRAW_MS = 250
 SMOOTHING = 0.95  # share of the old value in the running mean of the training loss
+HEIGHT_PX = (160, 260)
 COLOURS = {"training": "#56b4e9", "validation": "#e69f00", "dice": "#009e73"}  # for all eyes
+WORDS = {"training": "training loss", "validation": "validation loss", "dice": "validation Dice"}
 
 
-class Curves(pg.PlotWidget):
+class Curves(QWidget):
     """Training loss (smoothed), validation loss and validation Dice over steps."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent, background=None)
+        super().__init__(parent)
         self._points: dict[str, tuple[list[float], list[float]]] = {}
         self._mean = math.nan
-        self._lines: dict[str, Any] = {}
+        self._plot = pg.PlotWidget(background=None, enableMenu=False)
         self._right = pg.ViewBox(enableMenu=False)
-        self._set_up()
+        self._lines = self._make_lines()
+        self._compose()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(REDRAW_MS)
@@ -69,9 +70,17 @@ class Curves(pg.PlotWidget):
         if not self._timer.isActive():
             self._timer.start()
 
-    def _set_up(self) -> None:
-        plot = self.getPlotItem()
-        plot.setMenuEnabled(False)
+    def _make_lines(self) -> dict[str, Any]:
+        pens = {name: pg.mkPen(colour, width=2) for name, colour in COLOURS.items()}
+        lines = {name: pg.PlotDataItem(pen=pen) for name, pen in pens.items()}
+        lines["dice"].setSymbol("o")  # there may be only one
+        lines["dice"].setSymbolSize(4)
+        lines["dice"].setSymbolBrush(COLOURS["dice"])
+        lines["dice"].setSymbolPen(None)
+        return lines
+
+    def _compose(self) -> None:
+        plot = self._plot.getPlotItem()
         plot.hideButtons()
         plot.setMouseEnabled(x=False, y=False)
         plot.setLabel("bottom", "step")
@@ -80,34 +89,31 @@ class Curves(pg.PlotWidget):
         plot.setLabel("right", "Dice", color=COLOURS["dice"])
         plot.scene().addItem(self._right)
         plot.getAxis("right").linkToView(self._right)
+        plot.addItem(self._lines["training"])
+        plot.addItem(self._lines["validation"])
+        plot.vb.sigResized.connect(self._on_resized)
         self._right.setXLink(plot)
         self._right.setMouseEnabled(x=False, y=False)
         self._right.setYRange(0, 1, padding=0.02)
-        plot.vb.sigResized.connect(self._on_resized)
-        legend = plot.addLegend(offset=(-8, 8), labelTextSize="8pt")
-        for name, words in (("training", "training loss"), ("validation", "validation loss")):
-            self._lines[name] = plot.plot(pen=pg.mkPen(COLOURS[name], width=2), name=words)
-        dice = pg.PlotDataItem(pen=pg.mkPen(COLOURS["dice"], width=2), symbol="o", symbolSize=4)
-        dice.setSymbolBrush(COLOURS["dice"])
-        dice.setSymbolPen(None)
-        self._right.addItem(dice)
-        legend.addItem(dice, "validation Dice")
-        self._lines["dice"] = dice
-        self.setMinimumHeight(160)
-        self.setMaximumHeight(260)
+        self._right.addItem(self._lines["dice"])
+        self._plot.setMinimumHeight(HEIGHT_PX[0])
+        self._plot.setMaximumHeight(HEIGHT_PX[1])
+        named = (f'<span style="color: {COLOURS[k]}">{words}</span>' for k, words in WORDS.items())
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(QLabel("&nbsp; ".join(named)))
+        column.addWidget(self._plot)
 
     def _on_resized(self) -> None:
-        self._right.setGeometry(self.getPlotItem().vb.sceneBoundingRect())
+        self._right.setGeometry(self._plot.getPlotItem().vb.sceneBoundingRect())
 
     def _redraw(self) -> None:
         for name, (steps, values) in self._points.items():
             self._lines[name].setData(steps, values)
 
     def _paint(self) -> None:
-        if not hasattr(self, "_lines"):
-            return  # Qt tells of the palette while the widget is being made
         colour = self.palette().color(QPalette.ColorRole.WindowText)
         for side in ("left", "bottom", "right"):
-            axis = self.getPlotItem().getAxis(side)
+            axis = self._plot.getPlotItem().getAxis(side)
             axis.setPen(colour)
             axis.setTextPen(COLOURS["dice"] if side == "right" else colour)

@@ -13,7 +13,7 @@ from napari_unet.config import InputError
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
-COLOURS = {"error": "#ff6b68", "warning": "#e69f00", "news": ""}  # readable on dark and light
+COLOURS = {"error": "#e5484d", "warning": "#c07c00", "news": ""}  # readable on dark and light
 
 
 class Message(QLabel):

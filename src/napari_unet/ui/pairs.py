@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image, Labels
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from napari_unet.ui.choice import LayerBox
+from napari_unet.ui.rows import stack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,11 +85,10 @@ class PairRow(QWidget):
         self.remove_button.setText("✕")
         self.remove_button.setToolTip("Take this pair out.")
         self.remove_button.clicked.connect(self._on_remove)
+        boxes = stack(("image", self.image), ("labels", self.labels))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.image, stretch=1)
-        layout.addWidget(QLabel("+"))
-        layout.addWidget(self.labels, stretch=1)
+        layout.addWidget(boxes, stretch=1)
         layout.addWidget(self.remove_button)
         self.image.chosen.connect(self.changed)
         self.labels.chosen.connect(self.changed)

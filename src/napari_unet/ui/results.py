@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +66,13 @@ def open_results(path: Path) -> dict[str, Any]:
     zarr = import_module("zarr")
     group = zarr.open_group(str(path), mode="r")
     members = dict(group.members(max_depth=None))
-    names = sorted(members, key=lambda name: (not name.startswith("att"), name == "classes", name))
-    return {name: members[name] for name in names if isinstance(members[name], zarr.Array)}
+    arrays = {name: member for name, member in members.items() if isinstance(member, zarr.Array)}
+    return {name: arrays[name] for name in sorted(arrays, key=lambda n: _height(n, arrays[n]))}
+
+
+def _height(name: str, array: Any) -> tuple[bool, bool, int]:
+    """Sort gates below, coarse ones first, then probabilities, then classes."""
+    return name == "classes", name == "probabilities", math.prod(array.shape)
 
 
 def result_layers(
@@ -81,6 +87,8 @@ def result_layers(
         job made the layer.
     """
     made: dict[str, LayerTuple] = {}
+    gates = {name: math.prod(a.shape) for name, a in arrays.items() if name.startswith("attention")}
+    finest = max(gates, key=lambda name: gates[name], default="")  # the others lie below it
     for name, array in arrays.items():
         if name == "probabilities":
             planes = _planes(array)
@@ -92,6 +100,7 @@ def result_layers(
             gate = name.removeprefix("attention/")
             stride = tuple(float(n) for n in array.attrs["stride"])
             meta = _image_meta(place, f"{place.name}: attention {gate}", "viridis", stride)
+            meta |= {"blending": "translucent", "visible": name == finest}
             made[name] = (array, meta, "image")
         else:
             meta = {"name": f"{place.name}: {name}", **_label_meta(card), **place.keywords()}

@@ -40,7 +40,11 @@ def show_anew(viewer: napari.viewer.Viewer, made: LayerTuple) -> object:
 
 def find_marked(viewer: napari.viewer.Viewer, mark: dict[str, Any]) -> Layer | None:
     """Return the layer with this mark in its metadata, if there is one."""
-    return next((x for x in viewer.layers if x.metadata.get(MARK) == mark), None)
+    return next((x for x in viewer.layers if mark.items() <= _mark(x).items()), None)
+
+
+def _mark(layer: Layer) -> dict[str, Any]:
+    return dict(layer.metadata.get(MARK, {}))
 
 
 def remove(viewer: napari.viewer.Viewer, key: object) -> None:
@@ -64,7 +68,16 @@ def focus(viewer: napari.viewer.Viewer, layer: Layer) -> tuple[float, ...]:
 
 
 def lay_side_by_side(viewer: napari.viewer.Viewer, *, enabled: bool) -> None:
-    """Give every layer a cell of its own, or put all on one another again."""
+    """Give every layer a cell of its own, or put all on one another again.
+
+    What we made and left hidden, because it would cover the rest, is shown meanwhile.
+    """
+    for layer in viewer.layers:
+        mark = layer.metadata.get(MARK)
+        if mark is not None and enabled and not layer.visible:
+            layer.visible = mark["revealed"] = True
+        elif mark is not None and not enabled and mark.pop("revealed", False):
+            layer.visible = False
     canvas = getattr(viewer, "canvas", viewer)  # the grid moved there in napari 0.9
     canvas.grid.enabled = enabled
     viewer.reset_view()

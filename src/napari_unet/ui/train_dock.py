@@ -296,9 +296,8 @@ class TrainDock(Dock):
             if isinstance(event, Finished):
                 for made in sample_layers(Path(event.path), self._places[0][0]):
                     show_anew(self.viewer, made)
+                self.viewer.reset_view()
             return
-        self.training.left_s = None
-        self.diagnosis.setText(self.training.words)
         name = Path(event.path).name
         if isinstance(event, Stopped):
             self.message.news(f"{name} was stopped; what it had learned is kept")
@@ -312,6 +311,8 @@ class TrainDock(Dock):
         self.job = ""
         self.progress.close_job()
         if not self._sampling:
+            self.training.left_s = None
+            self.diagnosis.setText(self.training.words)
             self._resumable = resumable and self.training.order is not None
         self._on_choice()
 
