@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
 Window = tuple[slice, ...]
+
+AUTO_TILE: Mapping[int, int] = {1: 65536, 2: 512, 3: 64}  # pixels per edge, by dimension
 
 
 @dataclass(frozen=True, slots=True)

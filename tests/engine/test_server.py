@@ -77,16 +77,13 @@ def test_ready_comes_first_and_beats_come_once_a_second(start: Callable[[], Clie
     client.send_raw(b"too early, and wrong\n")
     assert isinstance(client.hear()[1], Ready)
     assert client.heard[0][1].pid == client.process.pid
-    ends = {client.wait_for(Finished, Failed): client.heard[-1][0] for _ in range(2)}
-    assert {(type(event), job) for event, job in ends.items()} == {
-        (Finished, "early"),
-        (Failed, ""),
-    }
+    ends = [(type(client.wait_for(Finished, Failed)), client.heard[-1][0]) for _ in range(2)]
+    assert set(ends) == {(Finished, "early"), (Failed, "")}
     client.wait_for(Beat)
     began = time.monotonic()
     for _ in range(2):
         client.wait_for(Beat)
-    assert 1 < time.monotonic() - began < 4  # two beats, on a busy machine
+    assert 1 < time.monotonic() - began < 6  # two beats, on a busy machine
     os.kill(client.process.pid, signal.SIGINT)  # Ctrl-C in the terminal of the viewer
     client.wait_for(Beat)
     assert client.end() == 0

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unet.tiling import Geometry, plan_tiles
-from napari_unet.ui.cost import AUTO_TILE, count_cost
+from napari_unet.ui.cost import count_cost
 
 GEOMETRIES = st.sampled_from(
     [
@@ -35,9 +35,3 @@ def test_the_cost_in_words() -> None:
     assert str(count_cost((100, 100), 512, geometry)) == "1 tile of 100 pixels"
     words = str(count_cost((1000, 1000), 256, geometry))
     assert words.startswith("16 tiles of 256 pixels, each read with 48 more on every side")
-
-
-def test_auto_means_here_what_it_means_in_the_engine() -> None:
-    from napari_unet.inference import predict
-
-    assert predict.AUTO_TILE == AUTO_TILE

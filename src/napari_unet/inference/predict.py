@@ -18,17 +18,15 @@ from napari_unet.inference.canvas import Canvas, edges
 from napari_unet.inference.model import Model, open_model
 from napari_unet.inference.outputs import Outputs
 from napari_unet.models.geometry import gate_strides
-from napari_unet.tiling import Tile, order_tiles, plan_tiles, split_tile
+from napari_unet.tiling import AUTO_TILE, Tile, order_tiles, plan_tiles, split_tile
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, MutableMapping, Sequence
+    from collections.abc import Generator, MutableMapping, Sequence
     from pathlib import Path
 
     from napari_unet.arrays.axes import Picture, View
     from napari_unet.arrays.intensity import Intensity
     from napari_unet.events import PredictEvent
-
-AUTO_TILE: Mapping[int, int] = {1: 65536, 2: 512, 3: 64}  # pixels per edge
 
 
 def predict(

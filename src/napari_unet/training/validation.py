@@ -12,10 +12,10 @@ from napari_unet.arrays.intensity import Intensity
 from napari_unet.config import LOSSES, resolve_name
 from napari_unet.metrics.pixels import class_scores, confusion, mean_scores
 from napari_unet.models.tiles import run_tile
-from napari_unet.tiling import plan_tiles
+from napari_unet.tiling import AUTO_TILE, plan_tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
     from torch import nn
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from napari_unet.training.augment import Source
     from napari_unet.training.sampling import Sampler
 
-TILE: Mapping[int, int] = {1: 65536, 2: 512, 3: 64}  # pixels per edge
 SETTLING = 32  # patches from which running statistics are taken
 
 
@@ -103,7 +102,7 @@ def _predict(
     plain = Intensity((0.0,) * len(image), (1.0,) * len(image), (0.0,) * len(image))
     logits: NDArray[np.float32] | None = None
     device = next(network.parameters()).device
-    for tile in plan_tiles(shape, TILE[len(shape)], geometry):
+    for tile in plan_tiles(shape, AUTO_TILE[len(shape)], geometry):
         block = run_tile(network, image, plain, tile, device)
         if logits is None:
             logits = np.empty((len(block), *shape), np.float32)

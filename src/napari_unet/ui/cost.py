@@ -11,8 +11,6 @@ from napari_unet.tiling import Geometry, plan_tiles
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-AUTO_TILE = {1: 65536, 2: 512, 3: 64}  # pixels per edge, by dimension
-
 
 @dataclass(frozen=True, slots=True)
 class Cost:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyqtgraph as pg
 from qtpy.QtCore import QEvent, QTimer
@@ -13,8 +13,19 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 REDRAW_MS = 250
 SMOOTHING = 0.95  # share of the old value in the running mean of the training loss
 HEIGHT_PX = (160, 260)
-COLOURS = {"training": "#56b4e9", "validation": "#e69f00", "dice": "#009e73"}  # for all eyes
-WORDS = {"training": "training loss", "validation": "validation loss", "dice": "validation Dice"}
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COLOURS: Mapping[str, str] = {
+    "training": "#56b4e9",
+    "validation": "#e69f00",
+    "dice": "#009e73",
+}  # for all eyes
+WORDS: Mapping[str, str] = {
+    "training": "training loss",
+    "validation": "validation loss",
+    "dice": "validation Dice",
+}
 
 
 class Curves(QWidget):

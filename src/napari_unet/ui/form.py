@@ -26,7 +26,12 @@ TABLES: Mapping[str, Sequence[tuple[str, Any]]] = {  # fields whose names stand 
     "ndim": [("1-D, signals", 1), ("2-D, images", 2), ("3-D, volumes", 3)],
     "loss": [(name.replace("_", " "), name) for name in LOSSES],
 }
-LABELS = {"ndim": "space", "base": "first filters", "w0": "height w0", "sigma": "reach sigma"}
+LABELS: Mapping[str, str] = {
+    "ndim": "space",
+    "base": "first filters",
+    "w0": "height w0",
+    "sigma": "reach sigma",
+}
 LARGEST = 10**9  # of a number without an upper bound
 
 

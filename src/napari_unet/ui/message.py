@@ -11,9 +11,15 @@ from qtpy.QtWidgets import QLabel
 from napari_unet.config import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from qtpy.QtWidgets import QWidget
 
-COLOURS = {"error": "#e5484d", "warning": "#c07c00", "news": ""}  # readable on dark and light
+COLOURS: Mapping[str, str] = {
+    "error": "#e5484d",
+    "warning": "#c07c00",
+    "news": "",
+}  # readable on dark and light
 
 
 class Message(QLabel):

@@ -17,12 +17,14 @@ from napari_unet.ui.rows import Fold, title
 from napari_unet.ui.subject import Subject
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import napari.viewer
 
     from napari_unet.engine.jobs import PredictJob
     from napari_unet.events import Event
 
-HELP = {
+HELP: Mapping[str, str] = {
     "classes": "A Labels layer with the class of each pixel.",
     "probabilities": "An Image layer for each class.",
     "attention": "An Image layer for each attention gate, in place.",

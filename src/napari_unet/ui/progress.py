@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from napari.utils import progress
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
@@ -47,7 +49,8 @@ class Progress(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._activity = Activity()
-        self.destroyed.connect(self._activity.close)  # the window may go while a job runs
+        # the window may go while a job runs; a bound method alone would not be kept alive
+        self.destroyed.connect(partial(self._activity.close))
         self._stopping = False
         self.bar = QProgressBar()
         self.bar.setRange(0, STEPS)

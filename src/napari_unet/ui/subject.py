@@ -11,9 +11,10 @@ from qtpy.QtWidgets import QWidget
 
 from napari_unet.arrays.axes import Picture, lead_shape, spatial_shape
 from napari_unet.config import InputError
+from napari_unet.tiling import AUTO_TILE
 from napari_unet.ui.axes_box import AxesBox
 from napari_unet.ui.choice import LayerBox, ModelBox
-from napari_unet.ui.cost import AUTO_TILE, Cost, count_cost
+from napari_unet.ui.cost import Cost, count_cost
 from napari_unet.ui.layers import first_level, layer_is_rgb
 from napari_unet.ui.rows import add_row, make_rows
 

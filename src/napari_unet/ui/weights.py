@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from napari_unet.ui.layers import Source
     from napari_unet.ui.results import LayerTuple
 
-COLORMAPS = {"class weights": "cividis", "border term": "inferno", "total weight": "viridis"}
+COLORMAPS: Mapping[str, str] = {
+    "class weights": "cividis",
+    "border term": "inferno",
+    "total weight": "viridis",
+}
 
 
 @dataclass(frozen=True, slots=True)
