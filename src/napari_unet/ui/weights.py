@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_unet.arrays.axes import Picture
     from napari_unet.config import LabelConfig, WeightConfig
     from napari_unet.targets.targets import Targets
     from napari_unet.ui.layers import Source
@@ -65,7 +66,6 @@ def weight_maps(
     InputError
         For labels that training would refuse.
     """
-    from napari_unet.arrays.labels import open_labels_array
     from napari_unet.targets.balance import balance
     from napari_unet.targets.grammar import recognise
     from napari_unet.targets.targets import class_counts, make_targets
@@ -74,23 +74,17 @@ def weight_maps(
         name_axes(source.data, source.axes, ndim=ndim, name=source.name, labels=True)
         for source in labels
     ]
-    whole = (slice(None),) * (ndim + 1)
-    planes = [
-        [np.asarray(open_labels_array(view[whole][0])) for view in views(picture, ndim)]
-        for picture in pictures
-    ]
+    planes = [_planes(picture, ndim) for picture in pictures]
     every = [plane for picture in planes for plane in picture]
     grammar = recognise(every, label_config)
     counts = np.sum([class_counts(plane, grammar, label_config) for plane in every], axis=0)
     class_weights = balance(counts) if weight_config.balance_classes else np.ones(len(counts))
+    settings = grammar, label_config, weight_config, class_weights
     made = []
     for picture, own in zip(pictures, planes, strict=True):
         if stopped():
             break
-        targets = [
-            make_targets(plane, grammar, label_config, weight_config, class_weights)
-            for plane in own
-        ]
+        targets = [make_targets(plane, *settings) for plane in own]
         shape = (*lead_shape(picture, ndim), *spatial_shape(picture, ndim))
         made.append(_maps(picture.name, targets, shape, grammar.notes))
     return made
@@ -135,6 +129,14 @@ def map_layers(
         }
         made.append((maps.ignored, meta, "labels"))
     return made
+
+
+def _planes(picture: Picture, ndim: int) -> list[NDArray[Any]]:
+    """Read the labels (*S) at every position of the axes that are looped over."""
+    from napari_unet.arrays.labels import open_labels_array
+
+    whole = (slice(None),) * (ndim + 1)
+    return [np.asarray(open_labels_array(view[whole][0])) for view in views(picture, ndim)]
 
 
 def _maps(
