@@ -51,7 +51,13 @@ def test_the_time_left_is_added() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0 s"), (59.4, "59 s"), (200, "3 min 20 s"), (1500, "25 min"), (7500, "2 h 5 min")],
+    [
+        (0.2, "under 1 s"),
+        (59.4, "59 s"),
+        (200, "3 min 20 s"),
+        (1500, "25 min"),
+        (7500, "2 h 5 min"),
+    ],
 )
 def test_time_as_people_say_it(seconds: float, words: str) -> None:
     assert duration(seconds) == words

@@ -81,7 +81,9 @@ def _only_background(event: Validated) -> bool:
 
 def duration(seconds: float) -> str:
     """Write a time as people say it: 40 s, 3 min 20 s, 2 h 5 min."""
-    whole = max(0, round(seconds))
+    whole = round(seconds)
+    if whole < 1:
+        return "under 1 s"
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:

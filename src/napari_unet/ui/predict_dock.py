@@ -76,7 +76,7 @@ class PredictDock(Dock):
             case Finished(summary=summary):
                 self._settle()
                 taken = duration(float(summary.get("elapsed_s", 0)))
-                self.message.news(f"{summary.get('tiles', '')} tiles in {taken}")
+                self.message.news(f"done in {taken} ({summary.get('tiles', '')} tiles)")
             case Stopped():
                 self._settle()
                 self.message.news("stopped; the tiles that were done are kept")
