@@ -42,7 +42,9 @@ def explain(error: ValidationError) -> InputError:
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, InputError):
         return cause
-    field = ".".join(str(part) for part in first["loc"])
+    # pydantic adds which branch of a union failed, such as "constrained-int": no name of a field
+    names = [part for part in first["loc"] if isinstance(part, int) or part.isidentifier()]
+    field = ".".join(map(str, names))
     if first["type"] == "extra_forbidden":
         return InputError("U150", f"there is no setting {field!r}", "check its spelling")
     message = first["msg"][0].lower() + first["msg"][1:]

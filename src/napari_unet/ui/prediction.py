@@ -12,7 +12,7 @@ from napari_unet.engine.jobs import PredictJob
 from napari_unet.events import Failed, Finished, Started, Stopped, TileDone
 from napari_unet.ui.background import Background
 from napari_unet.ui.layers import find_layer, source_of, store
-from napari_unet.ui.results import Place, load_results, open_results, result_layers
+from napari_unet.ui.results import Place, load_results, open_results, result_layers, span
 from napari_unet.ui.showing import focus, remove, show
 
 if TYPE_CHECKING:
@@ -130,6 +130,8 @@ class Prediction(QObject):
         def settle(output: str, layer: Layer) -> None:
             if output in loaded:
                 layer.data = loaded[output]
+                if output.startswith("attention/"):
+                    layer.contrast_limits = span(loaded[output])
             else:
                 layer.refresh()
 

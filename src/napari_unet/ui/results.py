@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.layers import Layer
+    from numpy.typing import NDArray
 
     from napari_unet.library.card import Card
 
@@ -124,6 +125,15 @@ def load_results(
         else:
             loaded[name] = values
     return loaded
+
+
+def span(values: NDArray[Any]) -> tuple[float, float]:
+    """Return the lowest and the highest value, or 0 and 1 where all are alike.
+
+    Gates begin open, so that in a young network all of a map lies near 1.
+    """
+    low, high = float(values.min()), float(values.max())
+    return (low, high) if high > low else (0.0, 1.0)
 
 
 def _planes(array: Any) -> list[Any]:

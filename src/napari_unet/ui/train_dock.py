@@ -20,7 +20,7 @@ from napari_unet.events import (
     Stopped,
     Validated,
 )
-from napari_unet.library.folders import free_folder
+from napari_unet.library.folders import CARD, free_folder
 from napari_unet.ui.axes_box import AxesBox
 from napari_unet.ui.background import Background
 from napari_unet.ui.choice import ModelBox
@@ -300,7 +300,9 @@ class TrainDock(Dock):
             return
         name = Path(event.path).name
         if isinstance(event, Stopped):
-            self.message.news(f"{name} was stopped; what it had learned is kept")
+            kept = (Path(event.path) / CARD).is_file()
+            learned = "what it had learned is kept" if kept else "it had not learned anything yet"
+            self.message.news(f"{name} was stopped; {learned}")
             return
         taken = duration(float(event.summary.get("elapsed_s", 0)))
         self.message.news(f"{name} is ready after {taken}: open Predict to apply it")
