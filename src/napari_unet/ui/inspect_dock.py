@@ -10,24 +10,21 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QPushButton
 
 from napari_unet.config import InputError, LabelConfig, PredictConfig, WeightConfig
-from napari_unet.events import Failed, Finished, Noted, Started, Stopped, TileDone
+from napari_unet.events import Started
 from napari_unet.ui.background import Background
 from napari_unet.ui.choice import LayerBox
-from napari_unet.ui.dock import Dock
 from napari_unet.ui.form import Form
 from napari_unet.ui.layers import find_layer, source_of
 from napari_unet.ui.plan_shapes import plan_layer
-from napari_unet.ui.prediction import Prediction
+from napari_unet.ui.predicting import PredictingDock
 from napari_unet.ui.results import Place
 from napari_unet.ui.rows import Fold, stack, title
 from napari_unet.ui.showing import lay_side_by_side, show_anew
-from napari_unet.ui.subject import Subject
 from napari_unet.ui.weights import map_layers, weight_maps
 
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_unet.engine.jobs import PredictJob
     from napari_unet.events import Event
     from napari_unet.ui.weights import Maps
 
@@ -35,13 +32,11 @@ CALM_MS = 200  # after the last move of a slider
 COLORMAPS = ("viridis", "magma", "inferno", "cividis", "gray", "turbo")
 
 
-class InspectDock(Dock):
+class InspectDock(PredictingDock):
     """See what a network attends to, what a pixel weighs, and how tiles are cut."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
-        self.subject = Subject(self.find)
-        self.prediction = Prediction(viewer, self.engine.scratch, self)
         self._weighing = Background(self)
         self._place: tuple[Place, object] | None = None
         self._calm = QTimer(self)
@@ -55,47 +50,29 @@ class InspectDock(Dock):
 
     def fill(self) -> None:
         """Offer the layers of the viewer."""
-        self.subject.fill(self.layers)
+        super().fill()
         self.labels.fill(self.layers)
 
-    def offer_model(self, folder: str) -> None:
-        """Choose a model that was just made."""
-        self.subject.model.choose(folder)
-
     def handle(self, event: Event) -> None:
-        """Follow the prediction of the gates."""
-        self.prediction.take(event)
-        match event:
-            case Started():
-                self.progress.phase("the first tile")
-                self._on_look()
-            case Noted(text=text):
-                self.message.news(text)
-            case TileDone(done=done, total=total, left_s=left_s):
-                self.progress.advance(done / total, left_s, f"tile {done} of {total}")
-            case Finished() | Stopped():
-                self._settle()
-            case Failed(code=code, what=what, remedy=remedy, details=details):
-                self._settle()
-                self.message.error(InputError(code, what, remedy), details)
-
-    def give_up(self, why: str) -> None:
-        """Say that the engine died."""
-        self.prediction.discard()
-        self._settle()
-        self.message.error(InputError("U002", why, "try again"))
-
-    def call_off(self) -> None:
-        """Give up a prediction that has not reached the engine yet."""
-        self.prediction.discard()
-        self._settle()
+        """Follow the prediction of the gates; draw them as chosen."""
+        super().handle(event)
+        if isinstance(event, Started):
+            self._on_look()
 
     def shut_down(self) -> None:
         """End what runs for this dock."""
         self._calm.stop()
-        self.prediction.abandon()
         self._weighing.stop()
         super().shut_down()
+
+    def check(self) -> None:
+        """Allow the buttons that can be pressed."""
+        card, why_not = self.subject.card, self.subject.why_not
+        gated = card is not None and card.model.architecture == "attention"
+        without = "" if gated else "this model has no attention gates; train one that has"
+        busy = "a prediction is running" if self.job else ""
+        _allow(self.gates_button, why_not or without or busy, "Show where each gate looks.")
+        _allow(self.plan_button, why_not, "Draw what each tile reads and writes.")
 
     def _make_parts(self) -> None:
         self.gates_button = QPushButton("Show attention gates")
@@ -140,13 +117,9 @@ class InspectDock(Dock):
         self.settings.addWidget(self.grid)
 
     def _connect(self) -> None:
-        self.subject.changed.connect(self._on_choice)
-        self.subject.model.refused.connect(self.message.error)
         self.gates_button.clicked.connect(self._on_gates)
         self.plan_button.clicked.connect(self._on_plan)
         self.grid.toggled.connect(self._on_grid)
-        self.prediction.submitted.connect(self._on_submitted)
-        self.prediction.refused.connect(self._on_refused)
         for look in (self.colormap, self.opacity):
             look.changed.connect(self._on_look)
         for setting in (self.w0, self.sigma, self.dimensions):
@@ -158,33 +131,8 @@ class InspectDock(Dock):
         self._weighing.done.connect(self._on_weighed)
         self._weighing.failed.connect(self.message.mark)
 
-    def _on_choice(self) -> None:
-        card, why_not = self.subject.card, self.subject.why_not
-        gated = card is not None and card.model.architecture == "attention"
-        without = "" if gated else "this model has no attention gates; train one that has"
-        busy = "a prediction is running" if self.job else ""
-        _allow(self.gates_button, why_not or without or busy, "Show where each gate looks.")
-        _allow(self.plan_button, why_not, "Draw what each tile reads and writes.")
-
     def _on_gates(self) -> None:
-        layer, card = self.subject.layer, self.subject.card
-        if layer is None or card is None:
-            return
-        self.message.clear()
-        self.progress.open("copying the image")
-        config = PredictConfig(outputs=("attention",))
-        self.job = self.prediction.begin(
-            layer, self.subject.axes.axes, self.subject.model.folder, card, config
-        )
-        self._on_choice()
-
-    def _on_submitted(self, job: PredictJob) -> None:
-        self.progress.phase("opening the model")
-        self.engine.submit(job, self)
-
-    def _on_refused(self, error: Exception) -> None:
-        self.call_off()
-        self.message.error(error)
+        self.begin(PredictConfig(outputs=("attention",)))
 
     def _on_look(self, _value: object = None) -> None:
         """Draw all gates in the chosen colours."""
@@ -236,11 +184,6 @@ class InspectDock(Dock):
 
     def _on_grid(self, checked: bool) -> None:
         lay_side_by_side(self.viewer, enabled=checked)
-
-    def _settle(self) -> None:
-        self.job = ""
-        self.progress.close_job()
-        self._on_choice()
 
 
 def _allow(button: QPushButton, why_not: str, tooltip: str) -> None:

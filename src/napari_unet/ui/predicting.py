@@ -1,0 +1,106 @@
+"""What the docks have in common that apply a model to an image: Predict and Inspect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_unet.config import InputError
+from napari_unet.events import Failed, Finished, Noted, Started, Stopped, TileDone
+from napari_unet.ui.diagnosis import duration
+from napari_unet.ui.dock import Dock
+from napari_unet.ui.prediction import Prediction
+from napari_unet.ui.subject import Subject
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from napari_unet.config import PredictConfig
+    from napari_unet.engine.jobs import PredictJob
+    from napari_unet.events import Event
+
+
+class PredictingDock(Dock):
+    """A dock with a model, an image, and a prediction that it follows."""
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self.subject = Subject(self.find)
+        self.prediction = Prediction(viewer, self.engine.scratch, self)
+        self.subject.changed.connect(self.check)
+        self.subject.model.refused.connect(self.message.error)
+        self.prediction.submitted.connect(self._on_submitted)
+        self.prediction.refused.connect(self._on_refused)
+
+    def check(self) -> None:
+        """Allow what can be done with what is chosen, and say why not."""
+        raise NotImplementedError
+
+    def begin(self, config: PredictConfig) -> None:
+        """Apply the chosen model to the chosen image."""
+        layer, card = self.subject.layer, self.subject.card
+        if layer is None or card is None:
+            return
+        self.message.clear()
+        self.progress.open("copying the image")
+        self.job = self.prediction.begin(
+            layer, self.subject.axes.axes, self.subject.model.folder, card, config
+        )
+        self.check()
+
+    def fill(self) -> None:
+        """Offer the layers of the viewer."""
+        self.subject.fill(self.layers)
+
+    def offer_model(self, folder: str) -> None:
+        """Choose a model that was just made."""
+        self.subject.model.choose(folder)
+
+    def handle(self, event: Event) -> None:
+        """Follow the prediction."""
+        self.prediction.take(event)
+        match event:
+            case Started():
+                self.progress.phase("the first tile")
+            case Noted(text=text):
+                self.message.news(text)
+            case TileDone(done=done, total=total, left_s=left_s):
+                self.progress.advance(done / total, left_s, f"tile {done} of {total}")
+            case Finished(summary=summary):
+                self._settle()
+                tiles, taken = summary.get("tiles", 0), float(summary.get("elapsed_s", 0))
+                words = "1 tile" if tiles == 1 else f"{tiles} tiles"
+                self.message.news(f"done in {duration(taken)} ({words})")
+            case Stopped():
+                self._settle()
+                self.message.news("stopped; the tiles that were done are kept")
+            case Failed(code=code, what=what, remedy=remedy, details=details):
+                self._settle()
+                self.message.error(InputError(code, what, remedy), details)
+
+    def give_up(self, why: str) -> None:
+        """Say that the engine died; nothing half-done is shown as a result."""
+        self.call_off()
+        self.message.error(InputError("U002", why, "press the button again"))
+
+    def call_off(self) -> None:
+        """Give up a prediction that has not reached the engine yet."""
+        self.prediction.discard()
+        self._settle()
+
+    def shut_down(self) -> None:
+        """End what runs for this dock."""
+        self.prediction.abandon()
+        super().shut_down()
+
+    def _on_submitted(self, job: PredictJob) -> None:
+        self.progress.phase("opening the model")
+        self.engine.submit(job, self)
+
+    def _on_refused(self, error: Exception) -> None:
+        self.call_off()
+        self.message.error(error)
+
+    def _settle(self) -> None:
+        self.job = ""
+        self.progress.close_job()
+        self.check()
