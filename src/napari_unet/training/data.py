@@ -186,7 +186,7 @@ def _split(
     parts = [_part(only, axis, slice(None, at)), _part(only, axis, slice(at, None))]
     large = only.classes.shape[axis] - at >= SMALLEST_HELD_OUT
     if large and parts[1].weights.any() and _classes(parts[:1]) >= _classes(parts[1:]):
-        words = f"the last {share:.0%} of {only.name} along its longest axis is held out"
+        words = f"the last {share:.0%} of the image along its longest axis is held out"
         return parts[:1], parts[1:], words
     return [only], [], "the image is too small to hold any of it out"
 
