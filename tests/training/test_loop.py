@@ -215,3 +215,14 @@ def test_fine_tuning_keeps_classes_that_the_new_labels_lack(tmp_path: Path) -> N
     events = list(train(config, two, tmp_path / "child", parent=tmp_path / "parent"))
     assert [c.value for c in read_card(tmp_path / "child").classes] == [0, 1, 2]
     assert not any("replaced" in e.text for e in events if isinstance(e, Noted))
+
+
+def test_a_model_does_not_tell_the_names_of_its_images(tmp_path: Path) -> None:
+    image, labels = disks(1, size=100)[0]
+    names = [tmp_path / f"secret-{kind}.npy" for kind in ("image", "labels")]
+    for name, array in zip(names, (image, labels), strict=True):
+        np.save(name, array)
+    list(train(settings(epochs=1), [tuple(names)], tmp_path / "m"))
+    for path in (tmp_path / "m").iterdir():
+        if path.is_file():
+            assert b"secret" not in path.read_bytes(), path.name
