@@ -20,7 +20,7 @@ def geometries(draw, ndim):
         step = 2 ** draw(st.integers(0, 4))
         margin = step * draw(st.integers(0, 4))
         lost = draw(st.integers(1, 40)) if draw(st.booleans()) else 0
-        smallest = 2 * lost + draw(st.integers(1, step))  # at least one pixel comes out
+        smallest = 2 * lost + draw(st.integers(1, step)) if lost else step
         axes.append((step, margin, lost, smallest))
     return Geometry(*(tuple(numbers) for numbers in zip(*axes, strict=True)))
 
@@ -61,20 +61,37 @@ def test_written_windows_partition_the_image(plan):
 def test_every_tile_meets_the_poolings_in_the_same_phase(plan):
     _, _, geometry = plan
     for tile in plan_tiles(*plan):
-        for r, step, context in zip(tile.read, geometry.step, geometry.context, strict=True):
-            assert (r.start + context) % step == 0
+        for r, step, lost in zip(tile.read, geometry.step, geometry.lost, strict=True):
+            assert (r.start + lost) % step == 0  # where the first pixel of the output lies
 
 
 @given(few)
 @settings(max_examples=150, deadline=None)
-def test_every_tile_has_a_legal_size_and_its_whole_context(plan):
-    _, _, geometry = plan
+def test_every_tile_has_a_legal_size_and_its_context_as_far_as_the_frame(plan):
+    shape, _, geometry = plan
     for tile in plan_tiles(*plan):
-        for axis, (r, w) in enumerate(zip(tile.read, tile.write, strict=True)):
-            length = r.stop - r.start
-            assert length == geometry.legal(axis, length)
-            assert r.start == w.start - geometry.context[axis]
-            assert r.stop >= w.stop + geometry.context[axis]
+        check_reading(tile, shape, geometry)
+
+
+def check_reading(tile, shape, geometry):
+    """Nobody reads beyond the frame; within it, everybody reads the whole context."""
+    for axis, (r, w, n) in enumerate(zip(tile.read, tile.write, shape, strict=True)):
+        step, context, frame = geometry.step[axis], geometry.context[axis], geometry.frame(axis, n)
+        far = -(-n // step) * step + frame
+        assert r.stop - r.start == geometry.legal(axis, r.stop - r.start)
+        assert r.start == max(w.start - context, -frame)
+        assert r.stop >= min(w.stop + context, far)
+        if not geometry.lost[axis]:
+            assert r.stop <= far
+
+
+@given(st.integers(1, 3).flatmap(geometries), st.integers(1, 2000))
+def test_a_frame_is_the_context_of_a_large_image_and_small_around_a_small_one(geometry, size):
+    for axis, step in enumerate(geometry.step):
+        frame = geometry.frame(axis, size)
+        assert frame <= geometry.context[axis]
+        assert frame == geometry.context[axis] or frame < size / 4 + step
+        assert geometry.frame(axis, 4 * geometry.context[axis] + 1) == geometry.context[axis]
 
 
 @given(few)
@@ -92,9 +109,14 @@ def test_tiles_are_as_large_as_asked_for_and_no_larger_than_the_image_needs(plan
 
 @given(few)
 @settings(max_examples=100, deadline=None)
-def test_all_full_tiles_have_one_size(plan):
-    lengths = {tuple(r.stop - r.start for r in tile.read) for tile in plan_tiles(*plan)}
-    assert len(lengths) == 1
+def test_no_tile_reads_more_than_its_block_and_context(plan):
+    _, size, geometry = plan
+    sizes = [size] * len(geometry.step) if isinstance(size, int) else size
+    for tile in plan_tiles(*plan):
+        for axis, (r, edge) in enumerate(zip(tile.read, sizes, strict=True)):
+            step = geometry.step[axis]
+            block = max(edge // step, 1) * step
+            assert r.stop - r.start <= geometry.legal(axis, block + 2 * geometry.context[axis])
 
 
 @given(st.integers(1, 3).flatmap(geometries), st.integers(1, 300))
@@ -164,11 +186,8 @@ def test_halving_tiles_keeps_every_promise(plan, times):
         before[tile.write] += 1
     for part in parts:
         after[part.write] += 1
-        for axis, (r, w) in enumerate(zip(part.read, part.write, strict=True)):
-            assert w.start % geometry.step[axis] == 0
-            assert r.start == w.start - geometry.context[axis]
-            assert r.stop >= w.stop + geometry.context[axis]
-            assert r.stop - r.start == geometry.legal(axis, r.stop - r.start)
+        check_reading(part, shape, geometry)
+        assert all(w.start % step == 0 for w, step in zip(part.write, geometry.step, strict=True))
     np.testing.assert_array_equal(after, before)
 
 

@@ -61,8 +61,9 @@ class Validated:
     step: int
     epoch: int
     loss: float
-    scores: Mapping[str, float]  # "dice", "jaccard", "precision", "recall": means over foreground
-    classes: Mapping[str, Mapping[str, float]]  # the same for each class, by name
+    scores: Mapping[str, float]  # "dice", "jaccard", "precision", "recall": means over foreground;
+    # of regression "mse", "rmse", "mae" in the units of the target
+    classes: Mapping[str, Mapping[str, float]]  # the same for each class or channel, by name
     best: bool
 
 
@@ -87,6 +88,16 @@ class TileDone:
     start: tuple[int, ...]
     stop: tuple[int, ...]
     left_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One network of a comparison was trained and scored; `row` is its line of the table."""
+
+    architecture: str
+    row: Mapping[str, Any]
+    done: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +127,10 @@ class Failed:
 
 Event = (
     Ready | Beat | Started | Noted | Stepped | Validated | Saved | TileDone
-    | Finished | Stopped | Failed
+    | Compared | Finished | Stopped | Failed
 )  # fmt: skip
 TrainEvent = Started | Noted | Stepped | Validated | Saved | Finished
+CompareEvent = TrainEvent | Compared
 PredictEvent = Started | Noted | TileDone | Finished
 
 _KINDS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in Event.__args__}

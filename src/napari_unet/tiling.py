@@ -3,7 +3,8 @@
 A tile writes a block whose origin is a multiple of the network's step, so every tile meets
 the poolings in the same phase. It reads that block and the context around it; what lies
 outside the image is mirrored by the reader. At the far edge it hangs over rather than shift
-inwards. The reference is one tile as large as the image: any other plan gives the same result.
+inwards. Beyond a frame around the image, the same for all tiles, no padded network reads. The
+reference is one tile as large as the image: any other plan gives the same result.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Geometry:
     lost : tuple of int
         Border that valid convolutions eat on every side; 0 for padded networks.
     smallest : tuple of int
-        The smallest legal input size; the others are `smallest + k * step`.
+        The smallest legal input size; the others are `smallest + k * step`. Of a padded network
+        it is `step`.
     """
 
     step: tuple[int, ...]
@@ -50,6 +52,17 @@ class Geometry:
     def context(self) -> tuple[int, ...]:
         """How far a tile reads beyond what it writes: the lost border, or else the margin."""
         return tuple(lost or margin for lost, margin in zip(self.lost, self.margin, strict=True))
+
+    def frame(self, axis: int, size: int) -> int:
+        """Return how far tiles read beyond both ends of an image of `size` pixels (and a step).
+
+        That is the lost border of a valid network. For a padded one it is the margin, but at most
+        a quarter of the image: a volume of 35 pixels would else disappear in a mirrored margin of
+        128. What lies further out is zero to every tile, as it was around the patches of the
+        training.
+        """
+        step = self.step[axis]
+        return self.lost[axis] or min(self.margin[axis], -(-size // (4 * step)) * step)
 
     def legal(self, axis: int, size: int) -> int:
         """Return the smallest legal input size along `axis` that is at least `size`."""
@@ -99,13 +112,16 @@ def plan_tiles(shape: Sequence[int], size: int | Sequence[int], geometry: Geomet
 
 
 def _plan_axis(n: int, size: int, axis: int, geometry: Geometry) -> list[tuple[slice, slice]]:
-    step, context = geometry.step[axis], geometry.context[axis]
-    block = min(max(size // step, 1), -(-n // step)) * step
-    length = geometry.legal(axis, block + 2 * context)
-    return [
-        (slice(start - context, start - context + length), slice(start, min(start + block, n)))
-        for start in range(0, n, block)
-    ]
+    step, context, frame = geometry.step[axis], geometry.context[axis], geometry.frame(axis, n)
+    whole = -(-n // step) * step
+    block = min(max(size // step, 1) * step, whole)
+    pairs = []
+    for start in range(0, n, block):
+        first = max(start - context, -frame)
+        length = min(start + block + context, whole + frame) - first
+        read = slice(first, first + geometry.legal(axis, length))
+        pairs.append((read, slice(start, min(start + block, n))))
+    return pairs
 
 
 def cut(block: NDArray[np.generic], tile: Tile) -> NDArray[np.generic]:
@@ -143,15 +159,16 @@ def split_tile(tile: Tile, geometry: Geometry) -> list[Tile]:
         middle = whole.start + half
         parts = [slice(whole.start, middle), slice(middle, whole.stop)]
     windows = [(*tile.write[:axis], part, *tile.write[axis + 1 :]) for part in parts]
-    return [_tile_of(window, geometry) for window in windows]
+    return [_tile_of(window, tile.read, geometry) for window in windows]
 
 
-def _tile_of(write: Window, geometry: Geometry) -> Tile:
-    """Return the smallest tile that writes the window `write`."""
+def _tile_of(write: Window, within: Window, geometry: Geometry) -> Tile:
+    """Return the smallest tile that writes `write`; it is part of one that reads `within`."""
     read = []
-    for axis, w in enumerate(write):
+    for axis, (w, bounds) in enumerate(zip(write, within, strict=True)):
         step, context = geometry.step[axis], geometry.context[axis]
         block = -(-(w.stop - w.start) // step) * step
-        start = w.start - context
-        read.append(slice(start, start + geometry.legal(axis, block + 2 * context)))
+        first = max(w.start - context, bounds.start)
+        length = min(w.start + block + context, bounds.stop) - first
+        read.append(slice(first, first + geometry.legal(axis, length)))
     return Tile(tuple(read), write)

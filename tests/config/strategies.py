@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from hypothesis import strategies as st
 
-from napari_unet.config import ARCHITECTURES, LOSSES, Config
+from napari_unet.config import ARCHITECTURES, LOSSES, OPTIONS, RECIPES, Config, ModelConfig
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -16,14 +16,44 @@ if TYPE_CHECKING:
 FREE = {
     "architecture": st.sampled_from(sorted(ARCHITECTURES)),
     "loss": st.sampled_from(sorted(LOSSES)),
+    "recipe": st.sampled_from([*RECIPES, "custom"]),
 }
 
 
 def configs(kind: type[Config]) -> st.SearchStrategy[dict[str, Any]]:
     """Draw the settings of `kind`, some of them left at their defaults."""
+    if kind is ModelConfig:
+        return networks()
     return st.fixed_dictionaries(
         {}, optional={n: values(n, f) for n, f in kind.model_fields.items()}
     )
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw the settings of a network that there is: an architecture and what it has."""
+    name = draw(FREE["architecture"])
+    has = {*ModelConfig.model_fields} - {*OPTIONS} | {*ARCHITECTURES[name].options}
+    own = {
+        "variant": st.sampled_from(["", *ARCHITECTURES[name].variants]),
+        "kernel": st.sampled_from([3, 5, 7, 9, 11, 13, 15]),
+    }
+    fields = {
+        field: own[field] if field in own else values(field, about)
+        for field, about in ModelConfig.model_fields.items()
+        if field in has - {"architecture", "halvings", "flat"}
+    }
+    settings = draw(st.fixed_dictionaries({"architecture": st.just(name)}, optional=fields))
+    return settings | draw(axes(ModelConfig(**settings)))
+
+
+@st.composite
+def axes(draw: st.DrawFn, config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Draw what a network of this depth may do to its axes."""
+    flat = [draw(st.integers(0, config.depth)) for _ in range(config.ndim)]
+    halved = [draw(st.integers(0, config.depth - levels)) for levels in flat]
+    each = {"flat": st.just(tuple(flat)), "halvings": st.just(tuple(halved))}
+    return draw(st.fixed_dictionaries({}, optional=each))
 
 
 def values(name: str, field: FieldInfo) -> st.SearchStrategy[Any]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import napari_unet.config as config_room
-from napari_unet.config import Config, LabelConfig, explain
+from napari_unet.config import Config, EvaluateConfig, LabelConfig, explain
 from tests.config.strategies import configs
 
 CONFIGS = [
@@ -24,7 +24,8 @@ every_field = pytest.mark.parametrize(
     ("kind", "name"), FIELDS, ids=lambda x: getattr(x, "__name__", x)
 )
 
-NOT_A_QUANTITY = {(LabelConfig, "ignore")}  # a label value: any number may stand in an image
+# a label value: any number may stand in an image
+NOT_A_QUANTITY = {(LabelConfig, "ignore"), (EvaluateConfig, "ignore")}
 
 
 @every_config

@@ -10,7 +10,9 @@ import pytest
 from napari_unet.config import (
     ARCHITECTURES,
     LOSSES,
+    OPTIONS,
     RECIPES,
+    REGRESSION,
     ModelConfig,
     TrainConfig,
     resolve_name,
@@ -39,8 +41,36 @@ def test_an_architecture_cites_its_paper_and_fits_its_config(name: str) -> None:
     assert architecture.title
     assert architecture.paper
     assert import_module(architecture.target.split(":")[0]).__doc__
+    assert {*architecture.options} <= {*OPTIONS}
+    assert {*architecture.defaults} <= {*ModelConfig.model_fields}
+    assert len(architecture.variants) >= 1
     config = ModelConfig(architecture=name)
-    assert {key: getattr(config, key) for key in architecture.defaults} == architecture.defaults
+    first = next(iter(architecture.variants.values()))
+    paper = {**architecture.defaults, **first}
+    assert {key: getattr(config, key) for key in paper} == paper
+
+
+def test_the_whole_family_is_there_in_every_dimension() -> None:
+    family = {"unet2015", "unet", "improved", "attention", "residual", "dense", "vnet"}
+    assert {*ARCHITECTURES} == family
+    assert {architecture.ndim for architecture in ARCHITECTURES.values()} == {(1, 2, 3)}
+
+
+def test_what_regresses_is_a_loss() -> None:
+    assert {*REGRESSION} < {*LOSSES}
+
+
+def test_the_readings_of_the_lecture_differ_in_the_decay_alone() -> None:
+    coupled, decoupled = (TrainConfig.from_recipe(n) for n in ("lecture", "lecture_decoupled"))
+    assert (coupled.optimiser.name, decoupled.optimiser.name) == ("adam", "adamw")
+    same = {"recipe": "", "optimiser": None}
+    assert coupled.model_copy(update=same) == decoupled.model_copy(update=same)
+    assert coupled.optimiser.model_copy(update={"name": "adamw"}) == decoupled.optimiser
+
+
+def test_the_lecture_s_loss_weighs_all_pixels_alike() -> None:
+    weights = TrainConfig.from_recipe("lecture").weights
+    assert (weights.w0, weights.balance_classes) == (0.0, False)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from napari_unet.config import RECIPES, InputError, TrainConfig, explain, overlay
+from napari_unet.config import RECIPES, REGRESSION, InputError, TrainConfig, explain, overlay
 
 settings = st.recursive(
     st.integers() | st.text(max_size=3),
@@ -73,9 +73,26 @@ def test_an_unknown_recipe_is_told_the_known_ones() -> None:
         ({"loss": "cross_entropy", "model": {"classes": 1}}, "U151"),
         ({"epochs": 1, "minutes": 1}, "U152"),
         ({"minutes": -1}, "U150"),
+        ({"labels": {"kind": "regression"}}, "U151"),  # the loss is against labels
+        ({"loss": "mse"}, "U151"),
+        ({"loss": "mse", "labels": {"kind": "instances"}}, "U151"),
     ],
 )
 def test_contradictions_are_told(changes: dict[str, Any], code: str) -> None:
     with pytest.raises(ValidationError) as caught:
         TrainConfig.model_validate(changes)
     assert explain(caught.value).code == code
+
+
+@pytest.mark.parametrize("loss", REGRESSION)
+def test_regression_may_have_any_number_of_channels(loss: str) -> None:
+    for channels in (1, 3):
+        config = TrainConfig(loss=loss, labels={"kind": "regression"}, model={"classes": channels})
+        assert (config.loss, config.model.classes) == (loss, channels)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_serves_regression_with_a_loss_that_fits(name: str) -> None:
+    labels = {"kind": "regression"}
+    assert TrainConfig.from_recipe(name, labels=labels).loss == "mse"
+    assert TrainConfig.from_recipe(name, labels=labels, loss="huber").loss == "huber"

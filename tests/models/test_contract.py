@@ -1,8 +1,7 @@
-"""What every architecture in the table must obey."""
+"""What every architecture in the table must obey, in every variant and style."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,42 +10,32 @@ import torch
 from safetensors.torch import load, save
 
 from napari_unet.arrays.intensity import Intensity
-from napari_unet.models.attention import watch_gates
 from napari_unet.models.describe import describe
-from napari_unet.models.geometry import gate_strides, measure
+from napari_unet.models.geometry import measure
 from napari_unet.models.registry import build
-from napari_unet.models.tiles import gate_tile, run_tile
-from napari_unet.tiling import Tile, cut, plan_tiles
+from napari_unet.models.tiles import run_tile
+from napari_unet.tiling import Tile, plan_tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
     from torch import nn
 
     from napari_unet.config import ModelConfig
-
-    Small = Callable[..., ModelConfig]
-    Grown = Callable[..., nn.Module]
+    from tests.models.conftest import Grown, Small
 
 AS_IT_IS = Intensity(offset=(0.0,), scale=(1.0,), fill=(0.0,))
 CPU = torch.device("cpu")
-OPTIONS = [
-    {"norm": "none", "upsampling": "nearest"},
-    {"norm": "batch", "upsampling": "linear"},
-    {"norm": "batch", "upsampling": "transposed"},
-]
-CASES = [  # shape of the image, edge of the tiles
-    ((1,), 4),
-    ((2,), 1),
-    ((61,), 1),
-    ((61,), 12),
-    ((1, 1), 4),
-    ((1, 30), 8),
-    ((41, 26), 8),
-    ((41, 26), 20),
-    ((5, 1, 9), 4),
-    ((3, 11, 6), 6),
+# shape of the image, edge of the tiles; around the last the frame is as wide as the margin
+LINES = [((1,), 4), ((2,), 1), ((61,), 1), ((61,), 12), ((243,), 40)]
+PLANES = [((1, 1), 4), ((1, 30), 16), ((41, 26), 20)]
+SHALLOW = {"depth": 1, "kernel": 3, "blocks": 1}  # a volume that sees further takes seconds
+AXES = [  # settings of a network whose axes differ
+    {"halvings": (0, 2)},
+    {"flat": (1, 0)},
+    {"halvings": (1, 2), "flat": (1, 0)},
+    {"halvings": (0, 1), "flat": (2, 0)},
 ]
 
 
@@ -63,17 +52,22 @@ def assemble(network: nn.Module, image: NDArray[Any], tiles: list[Tile]) -> NDAr
 
 
 def whole_and_tiled(
-    network: nn.Module, config: ModelConfig, shape: Sequence[int], size: int
+    network: nn.Module, config: ModelConfig, shape: Sequence[int], size: int | Sequence[int]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     geometry, image = measure(config), noise(shape)
-    whole = assemble(network, image, plan_tiles(shape, max(shape) + geometry.step[0], geometry))
+    everything = [n + step for n, step in zip(shape, geometry.step, strict=True)]
+    whole = assemble(network, image, plan_tiles(shape, everything, geometry))
     return whole, assemble(network, image, plan_tiles(shape, size, geometry))
 
 
+def one_line(config: ModelConfig, size: int = 1) -> torch.Tensor:
+    torch.manual_seed(3)
+    return torch.randn(1, 1, measure(config).input_size(0, size), dtype=torch.float64)
+
+
 @pytest.mark.parametrize("ndim", [1, 2, 3])
-@pytest.mark.parametrize("options", OPTIONS)
-def test_one_logit_per_class_and_pixel(small: Small, ndim: int, options: dict[str, str]) -> None:
-    config = small(ndim=ndim, in_channels=2, **options)
+def test_one_logit_per_class_and_pixel(styled: Small, ndim: int) -> None:
+    config = styled(ndim=ndim, in_channels=2, depth=2 if ndim < 3 else 1)
     geometry = measure(config)
     size = geometry.smallest[0] + geometry.step[0]
     logits = build(config)(torch.zeros(2, 2, *[size] * ndim))
@@ -81,16 +75,12 @@ def test_one_logit_per_class_and_pixel(small: Small, ndim: int, options: dict[st
     assert logits.dtype == torch.float32
 
 
-@pytest.mark.parametrize("ndim", [1, 2, 3])
-@pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("depth", [1, 2])
-def test_every_parameter_learns(
-    small: Small, grown: Grown, ndim: int, options: dict[str, str], depth: int
-) -> None:
-    config = small(ndim=ndim, depth=depth, **options)
+@pytest.mark.parametrize(("ndim", "depth"), [(1, 1), (1, 2), (2, 2), (3, 1)])
+def test_every_parameter_learns(styled: Small, grown: Grown, ndim: int, depth: int) -> None:
+    config = styled(ndim=ndim, depth=depth, base=12)  # wide enough that not all ReLUs are shut
     network = grown(config).float()
-    size = measure(config).input_size(0, 4)
-    network(torch.randn(1, 1, *[size] * ndim)).square().sum().backward()
+    size = measure(config).input_size(0, 8)
+    network(torch.randn(2, 1, *[size] * ndim)).square().sum().backward()
     silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert not silent
 
@@ -106,47 +96,74 @@ def seeded(config: ModelConfig, seed: int) -> nn.Module:
     return build(config)
 
 
-@pytest.mark.parametrize("options", OPTIONS)
-def test_parameters_survive_a_file(small: Small, grown: Grown, options: dict[str, str]) -> None:
-    config = small(ndim=1, **options)
+def test_parameters_survive_a_file(styled: Small, grown: Grown) -> None:
+    config = styled(ndim=1)
     network, stranger = grown(config), build(config).double().eval()
     stranger.load_state_dict(load(save(network.state_dict())))
-    line = torch.randn(1, 1, measure(config).smallest[0], dtype=torch.float64)
-    assert torch.equal(network(line), stranger(line))
+    assert torch.equal(network(one_line(config)), stranger(one_line(config)))
 
 
-@pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize(("shape", "size"), CASES)
-def test_tiled_is_whole(
-    small: Small, grown: Grown, options: dict[str, str], shape: tuple[int, ...], size: int
-) -> None:
-    depth = 2 if len(shape) < 3 else 1  # a deeper volume takes seconds
-    config = small(ndim=len(shape), base=2, depth=depth, **options)
+@pytest.mark.parametrize(("shape", "size"), [*LINES, *PLANES])
+def test_tiled_is_whole(styled: Small, grown: Grown, shape: tuple[int, ...], size: int) -> None:
+    config = styled(ndim=len(shape), base=2)
     whole, tiled = whole_and_tiled(grown(config), config, shape, size)
     assert np.isfinite(whole).all()
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-12)
 
 
+def test_tiled_is_whole_in_volumes(first: Small, grown: Grown) -> None:
+    config = first(ndim=3, base=2, **SHALLOW)
+    whole, tiled = whole_and_tiled(grown(config), config, (5, 1, 6), 4)
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("axes", AXES, ids=str)
+def test_tiled_is_whole_where_axes_differ(
+    styled: Small, grown: Grown, axes: dict[str, tuple[int, ...]]
+) -> None:
+    config = styled(ndim=2, base=2, **axes)
+    whole, tiled = whole_and_tiled(grown(config), config, (7, 33), (4, 16))
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-12)
+
+
+def test_tiled_is_whole_in_a_stack_of_thick_slices(first: Small, grown: Grown) -> None:
+    thick = {"depth": 2, "flat": (1, 0, 0), "halvings": (1, 1, 1)}
+    config = first(ndim=3, base=1, **{**SHALLOW, **thick})
+    assert measure(config).step == (2, 2, 2)
+    whole, tiled = whole_and_tiled(grown(config), config, (3, 5, 4), (2, 4, 4))
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-12)
+
+
+def test_tiled_is_whole_in_a_stack_of_few_slices(first: Small, grown: Grown) -> None:
+    config = first(ndim=3, base=1, **SHALLOW, halvings=(0, 1, 1))
+    assert measure(config).step == (1, 2, 2)
+    whole, tiled = whole_and_tiled(grown(config), config, (3, 5, 4), (2, 4, 4))
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-12)
+
+
 def test_tiled_is_whole_in_float32(small: Small, grown: Grown) -> None:
-    config = small(depth=3, base=4)
-    whole, tiled = whole_and_tiled(grown(config).float(), config, (101, 90), 32)
+    config = small(base=4)
+    whole, tiled = whole_and_tiled(grown(config).float(), config, (71, 90), 48)
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-4 * whole.std())
 
 
 def test_margin_one_step_short_is_not_enough(small: Small, grown: Grown) -> None:
-    config = small()
-    geometry, image = measure(config), noise((40, 40))
-    if geometry.lost[0]:
-        pytest.skip("a valid network cannot read less: it would write less")
-    short = replace(geometry, margin=tuple(m - geometry.step[0] for m in geometry.margin))
-    network = grown(config)
-    whole = assemble(network, image, plan_tiles((40, 40), 40, geometry))
-    tiled = assemble(network, image, plan_tiles((40, 40), 8, short))
-    assert np.abs(tiled - whole).max() > 1e-6 * whole.std()
+    config = small(ndim=1, base=16)
+    geometry, network = measure(config), grown(config)
+    (step,), (margin,), (lost,) = geometry.step, geometry.margin, geometry.lost
+    line = one_line(config, 4 * margin).requires_grad_()
+    logits = network(line)
+    reaches = []
+    for start in range(margin, logits.shape[-1] - margin, step):
+        block = logits[..., start : start + step].sum()
+        (gradient,) = torch.autograd.grad(block, line, retain_graph=True)
+        seen = gradient[0, 0].nonzero().flatten() - lost - start
+        reaches.append(max(-int(seen[0]), int(seen[-1]) - step + 1))
+    assert margin - step < max(reaches) <= margin
 
 
 def test_tiles_off_phase_differ(small: Small, grown: Grown) -> None:
-    config = small(ndim=1)
+    config = small(ndim=1, base=8)
     geometry, image, network = measure(config), noise((40,)), grown(config)
     (tile,) = plan_tiles((40,), 40, geometry)
     whole = run_tile(network, image, AS_IT_IS, tile, CPU)
@@ -161,47 +178,53 @@ def test_tiles_off_phase_differ(small: Small, grown: Grown) -> None:
             assert difference < 1e-12
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
-def test_gates_tile_as_well(small: Small, grown: Grown, depth: int) -> None:
-    shape = (37, 22)
-    config = small(depth=depth)
-    geometry, image, network = measure(config), noise(shape), grown(config)
-    maps = {}
-    for size in (64, 8):
-        maps[size] = {
-            name: np.full((1, *(-(-n // stride) for n in shape)), np.nan)
-            for name, stride in gate_strides(config).items()
-        }
-        for tile in plan_tiles(shape, size, geometry):
-            with watch_gates(network) as alphas:
-                run_tile(network, image, AS_IT_IS, tile, CPU)
-            assert alphas.keys() == maps[size].keys()
-            for name, alpha in alphas.items():
-                cells = gate_tile(tile, gate_strides(config)[name])
-                maps[size][name][(slice(None), *cells.write)] = cut(alpha[0].numpy(), cells)
-    for name, whole in maps[64].items():
-        assert ((whole >= 0) & (whole <= 1)).all()
-        np.testing.assert_allclose(maps[8][name], whole, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("ndim", [1, 2, 3])
-def test_the_twin_speaks_for_the_network(small: Small, ndim: int, options: dict[str, str]) -> None:
-    config = small(ndim=ndim, **options)
-    geometry = measure(config)
-    step, smallest, lost = geometry.step[0], geometry.smallest[0], geometry.lost[0]
-    assert lost or smallest % step == 0
-    assert geometry.margin[0] % step == 0
-    network = build(config).eval()
-    for size in (smallest, smallest + step):
-        assert network(torch.zeros(1, 1, *[size] * ndim)).shape[-1] == size - 2 * lost
-    with pytest.raises((RuntimeError, ValueError)):
-        network(torch.zeros(1, 1, *[smallest + 1] * ndim))
+def test_the_twin_speaks_for_the_network(styled: Small, ndim: int) -> None:
+    config = styled(ndim=ndim, depth=2 if ndim < 3 else 1)
+    speaks_for(config)
+
+
+@pytest.mark.parametrize("axes", AXES, ids=str)
+def test_every_axis_has_a_twin_of_its_own(styled: Small, axes: dict[str, tuple[int, ...]]) -> None:
+    config = styled(ndim=2, **axes)
+    assert measure(config).step == tuple(2 ** config.levels(axis)[1] for axis in range(2))
+    speaks_for(config)
+
+
+def speaks_for(config: ModelConfig) -> None:
+    """Check that the geometry of the twins is that of the network, as far as sizes tell."""
+    geometry, network = measure(config), build(config).eval()
+    assert all(m % step == 0 for m, step in zip(geometry.margin, geometry.step, strict=True))
+    assert any(geometry.lost) or geometry.smallest == geometry.step
+    for steps in (0, 1):
+        sizes = np.add(geometry.smallest, np.multiply(steps, geometry.step))
+        logits = network(torch.zeros(1, 1, *sizes.tolist()))
+        assert logits.shape[2:] == tuple(sizes - np.multiply(2, geometry.lost))
+
+
+def test_export_gives_the_same_numbers(small: Small, grown: Grown) -> None:
+    config = small()
+    network = grown(config).float()
+    image = torch.randn(1, 1, *[measure(config).input_size(0, 8)] * 2)
+    exported = torch.export.export(network, (image,))
+    torch.testing.assert_close(exported.module()(image), network(image))
+
+
+def test_mixed_precision_stays_finite(styled: Small) -> None:
+    torch.manual_seed(0)
+    config = styled(base=4)
+    network = build(config)
+    image = torch.randn(2, 1, *[measure(config).input_size(0, 16)] * 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = network(image)
+    assert logits.isfinite().all()
+    logits.float().square().mean().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 def test_description_adds_up(small: Small, ndim: int) -> None:
-    config = small(ndim=ndim, in_channels=2)
+    config = small(ndim=ndim, in_channels=2, depth=2 if ndim < 3 else 1)
     card, network = describe(config, size=8), build(config).eval()
     image = torch.zeros(1, *card["input"])
     assert card["parameters"] == sum(p.numel() for p in network.parameters())

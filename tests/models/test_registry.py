@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from torch import nn
 
 import napari_unet
@@ -12,6 +13,7 @@ from napari_unet.config import ARCHITECTURES, ModelConfig, resolve_name
 from napari_unet.models.registry import build
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_name_builds_its_class(architecture: str) -> None:
     network = build(ModelConfig(architecture=architecture, base=1, depth=1))
     assert isinstance(network, nn.Module)

@@ -78,5 +78,11 @@ def test_probabilities_keep_float32() -> None:
 
 
 def test_a_gate_tile_covers_every_pixel() -> None:
-    cells = gate_tile(Tile((slice(-16, 40),), (slice(0, 21),)), 8)
+    cells = gate_tile(Tile((slice(-16, 40),), (slice(0, 21),)), [8])
     assert cells == Tile((slice(-2, 5),), (slice(0, 3),))
+
+
+def test_the_cells_of_a_gate_may_be_oblong() -> None:
+    tile = Tile((slice(-4, 12), slice(-16, 40)), (slice(0, 5), slice(8, 21)))
+    cells = gate_tile(tile, (1, 8))
+    assert cells == Tile((slice(-4, 12), slice(-2, 5)), (slice(0, 5), slice(1, 3)))

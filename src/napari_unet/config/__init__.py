@@ -1,13 +1,24 @@
 """Every setting, its range and its help text. Never imports torch."""
 
 from napari_unet.config.errors import InputError, ModelFileError, StorageError, explain
+from napari_unet.config.evaluation import EvaluateConfig
 from napari_unet.config.model import ModelConfig
 from napari_unet.config.prediction import PredictConfig
 from napari_unet.config.schema import Config
-from napari_unet.config.tables import ARCHITECTURES, LOSSES, RECIPES, Architecture, resolve_name
+from napari_unet.config.tables import (
+    ARCHITECTURES,
+    FORMULAS,
+    LOSSES,
+    OPTIONS,
+    RECIPES,
+    REGRESSION,
+    Architecture,
+    resolve_name,
+)
 from napari_unet.config.training import (
     AugmentConfig,
     LabelConfig,
+    LossConfig,
     OptimiserConfig,
     TrainConfig,
     WeightConfig,
@@ -16,13 +27,18 @@ from napari_unet.config.training import (
 
 __all__ = [
     "ARCHITECTURES",
+    "FORMULAS",
     "LOSSES",
+    "OPTIONS",
     "RECIPES",
+    "REGRESSION",
     "Architecture",
     "AugmentConfig",
     "Config",
+    "EvaluateConfig",
     "InputError",
     "LabelConfig",
+    "LossConfig",
     "ModelConfig",
     "ModelFileError",
     "OptimiserConfig",

@@ -8,14 +8,16 @@ from pydantic import Field
 
 from napari_unet.config.schema import Config
 
-Output = Literal["classes", "probabilities", "attention"]
+Output = Literal["classes", "probabilities", "values", "attention"]
 
 
 class PredictConfig(Config):
     """What to compute from an image and in which tiles."""
 
     outputs: tuple[Output, ...] = Field(
-        ("classes",), min_length=1, description="classes, probabilities, attention (each gate)."
+        (),
+        description="classes, probabilities, attention (each gate); values of a regression model. "
+        "Empty: classes, or values.",
     )
     tile: Annotated[int, Field(ge=1, le=2**20)] | Literal["auto"] = Field(
         "auto", description="Edge of the tiles in pixels (rounded to the network's step), or auto."

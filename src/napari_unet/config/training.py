@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -9,7 +10,7 @@ from pydantic import Field, model_validator
 from napari_unet.config.errors import InputError
 from napari_unet.config.model import ModelConfig
 from napari_unet.config.schema import Config
-from napari_unet.config.tables import LOSSES, RECIPES
+from napari_unet.config.tables import LOSSES, RECIPES, REGRESSION
 
 DEFAULT_MINUTES = 2.0
 
@@ -17,9 +18,10 @@ DEFAULT_MINUTES = 2.0
 class LabelConfig(Config):
     """What the numbers in a Labels layer mean."""
 
-    kind: Literal["instances", "classes"] = Field(
+    kind: Literal["instances", "classes", "regression"] = Field(
         "instances",
-        description="instances: every object its number. classes: every class its number.",
+        description="instances: every object its number. classes: every class its number. "
+        "regression: an image whose values are to be predicted.",
     )
     zero: Literal["background", "unlabelled"] = Field(
         "background", description="What 0 means: background, or not labelled (ignored everywhere)."
@@ -33,8 +35,16 @@ class LabelConfig(Config):
 
 
 class WeightConfig(Config):
-    """Per-pixel loss weight w(x) = w_c(x) + w0 exp(-(d1 + d2)^2 / (2 sigma^2))."""
+    """Per-pixel loss weight w(x) = w_c(x) + w0 exp(-(d1 + d2)^2 / (2 sigma^2)).
 
+    That is the weight of 2015. `falk2019` gives 1 to objects and, to background, `ratio` +
+    w0 exp(-(d1 + d2)^2 / (2 sigma^2)) + (1 - ratio) exp(-d1^2 / (2 sigma_near^2)), with
+    w0 = 50, sigma = 6 px, sigma_near = 10 px and ratio = 0.1 in that paper.
+    """
+
+    formula: Literal["ronneberger2015", "falk2019"] = Field(
+        "ronneberger2015", description="Class weight plus border term, or those of Falk et al."
+    )
     balance_classes: bool = Field(True, description="Give every class the same total weight.")
     w0: float = Field(
         10.0, ge=0, le=1000, description="Height of the border term; 0 switches it off."
@@ -44,6 +54,12 @@ class WeightConfig(Config):
         gt=0,
         le=500,
         description="Reach of the border term, in pixels (or in units of spacing).",
+    )
+    ratio: float = Field(
+        0.1, ge=0, le=1, description="falk2019: weight of background far from any object."
+    )
+    sigma_near: float = Field(
+        10.0, gt=0, le=500, description="falk2019: how far objects raise the weight around them."
     )
     where: Literal["background", "everywhere"] = Field(
         "background", description="Put the border term on background only, or on objects as well."
@@ -65,7 +81,8 @@ class AugmentConfig(Config):
         10.0,
         ge=0,
         le=200,
-        description="Spread (standard deviation) of the displacements on a 3 x 3 grid, in pixels.",
+        description="Spread (standard deviation) of the displacements on a grid of 3 nodes per "
+        "axis, in pixels; along a short axis at most a twelfth of the patch.",
     )
     brightness: float = Field(0.1, ge=0, le=2, description="Largest shift of grey values.")
     contrast: float = Field(0.25, ge=0, le=0.95, description="Grey values times 1 - c to 1 + c.")
@@ -82,7 +99,8 @@ class OptimiserConfig(Config):
     rate: float = Field(3e-3, gt=0, le=10, description="Learning rate, at its highest.")
     momentum: float = Field(0.99, ge=0, lt=1, description="Momentum of sgd.")
     decay: float = Field(1e-3, ge=0, le=1, description="Weight decay.")
-    schedule: Literal["constant", "exponential", "cosine", "one_cycle"] = Field(
+    nesterov: bool = Field(False, description="sgd: look ahead along the momentum.")
+    schedule: Literal["constant", "exponential", "cosine", "one_cycle", "poly"] = Field(
         "one_cycle", description="How the rate changes over the run."
     )
     gamma: float = Field(
@@ -91,10 +109,29 @@ class OptimiserConfig(Config):
     clip: float = Field(0.0, ge=0, description="Largest norm of the gradient; 0 does not clip.")
 
 
+class LossConfig(Config):
+    """The shape of the losses that have one; each number belongs to one of them."""
+
+    squares: bool = Field(
+        False, description="dice: sums of squares below the line, as in the V-Net paper."
+    )
+    over: Literal["batch", "image"] = Field(
+        "batch", description="dice, tversky: one score for the whole batch, or one per patch."
+    )
+    alpha: float = Field(0.3, ge=0, le=10, description="tversky: what an invented pixel costs.")
+    beta: float = Field(0.7, ge=0, le=10, description="tversky: what a missed pixel costs.")
+    gamma: float = Field(
+        2.0, ge=0, le=10, description="focal: how little pixels count that are right already."
+    )
+    delta: float = Field(
+        1.0, gt=0, le=1000, description="huber: where the square becomes a line, in spreads."
+    )
+
+
 class TrainConfig(Config):
     """Everything a training run depends on besides the images."""
 
-    recipe: Literal["quick", "paper", "lecture", "custom"] = Field(
+    recipe: str = Field(
         "quick", description="Where the settings came from; they can all be changed."
     )
     model: ModelConfig = Field(ModelConfig(), description="The network.")
@@ -103,10 +140,16 @@ class TrainConfig(Config):
     augment: AugmentConfig = Field(AugmentConfig(), description="Variation of the patches.")
     optimiser: OptimiserConfig = Field(OptimiserConfig(), description="Optimiser and schedule.")
     loss: str = Field("cross_entropy", description="What is minimised.")
-    normalisation: Literal["percentile", "zscore", "none"] = Field(
+    terms: LossConfig = Field(LossConfig(), description="The shape of the loss.")
+    normalisation: Literal["percentile", "zscore", "none", "auto"] = Field(
         "percentile",
         description="Grey values per image and channel: percentiles 1 and 99.8 become 0 and 1; "
-        "mean 0 and spread 1; or as they are.",
+        "mean 0 and spread 1; as they are; or auto: one of the first two, by the images.",
+    )
+    plan: Literal["fixed", "axes", "full"] = Field(
+        "axes",
+        description="What follows from the images. fixed: nothing. axes: in 3-D, how often each "
+        "axis is halved. full: also depth, patch and batch, by image size and memory.",
     )
     patch: int | None = Field(
         None,
@@ -118,8 +161,14 @@ class TrainConfig(Config):
     batch: int | None = Field(
         None, ge=1, le=4096, description="Patches per step; None: 16 in 1-D, 4 in 2-D, 2 in 3-D."
     )
+    oversample: float = Field(
+        0.5, ge=0, le=1, description="Share of the patches whose centre is drawn class by class."
+    )
     steps_per_epoch: int | None = Field(
-        None, ge=1, description="Steps between validations; None: enough to see every pixel once."
+        None,
+        ge=1,
+        description="Steps between validations; None: enough to see every pixel once, or more "
+        "where a validation would take longer than a quarter of them.",
     )
     epochs: int | None = Field(
         None, ge=0, le=1_000_000, description="How many epochs; or set minutes."
@@ -141,9 +190,24 @@ class TrainConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> TrainConfig:
-        if self.loss not in LOSSES:
+        for word, known in (("recipe", [*RECIPES, "custom"]), ("loss", list(LOSSES))):
+            if (name := getattr(self, word)) not in known:
+                raise InputError(
+                    "U150", f"unknown {word} {name!r}", f"choose from {', '.join(known)}"
+                )
+        self._check_loss()
+        if self.epochs is not None and self.minutes is not None:
+            raise InputError("U152", "both epochs and minutes are set", "choose one budget")
+        return self
+
+    def _check_loss(self) -> None:
+        """Refuse a loss that cannot judge what the network says."""
+        if (self.loss in REGRESSION) != (self.labels.kind == "regression"):
+            choices = [name for name in LOSSES if (name in REGRESSION) != (self.loss in REGRESSION)]
             raise InputError(
-                "U150", f"unknown loss {self.loss!r}", f"choose from {', '.join(LOSSES)}"
+                "U151",
+                f"loss {self.loss!r} does not go with labels of kind {self.labels.kind!r}",
+                f"choose from {', '.join(choices)}",
             )
         if self.loss == "bce" and self.model.classes != 1:
             raise InputError(
@@ -157,9 +221,6 @@ class TrainConfig(Config):
                 "loss 'cross_entropy' needs at least two logits, the network has 1",
                 "set model.classes=2 or choose bce",
             )
-        if self.epochs is not None and self.minutes is not None:
-            raise InputError("U152", "both epochs and minutes are set", "choose one budget")
-        return self
 
     @classmethod
     def from_recipe(cls, name: str = "quick", **changes: Any) -> TrainConfig:
@@ -168,7 +229,12 @@ class TrainConfig(Config):
             raise InputError(
                 "U150", f"unknown recipe {name!r}", f"choose from {', '.join(RECIPES)}"
             )
-        return cls.from_settings({"recipe": name, **RECIPES[name]}, changes)
+        recipe = {"recipe": name, **RECIPES[name]}
+        labels = changes.get("labels")
+        kind = labels.get("kind") if isinstance(labels, Mapping) else getattr(labels, "kind", None)
+        if kind == "regression":
+            recipe["loss"] = "mse"  # where the changes do not name another
+        return cls.from_settings(recipe, changes)
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any], changes: dict[str, Any]) -> TrainConfig:
@@ -182,7 +248,7 @@ class TrainConfig(Config):
 
 def overlay(below: Any, above: Any) -> Any:
     """Lay nested dicts over one another: `above` wins, key by key."""
-    if not isinstance(below, dict) or not isinstance(above, dict):
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
         return above
     merged = dict(below)
     for key, value in above.items():

@@ -1,4 +1,4 @@
-"""A network in numbers: its layers, their shapes and parameters, and its geometry."""
+"""A network in numbers: layers, shapes, parameters, what it sees, geometry, memory, and its U."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
 
+from napari_unet.models.drawing import draw
 from napari_unet.models.geometry import measure
+from napari_unet.models.memory import estimate_memory
 from napari_unet.models.registry import build
+from napari_unet.models.stages import find_levels
+from napari_unet.models.tracing import count_parameters, trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from napari_unet.config import ModelConfig
+    from napari_unet.models.tracing import Step
 
 
 def describe(config: ModelConfig, size: int = 384) -> dict[str, Any]:
@@ -31,54 +33,40 @@ def describe(config: ModelConfig, size: int = 384) -> dict[str, Any]:
     Returns
     -------
     dict
-        JSON-able. `name`; `parameters`, how many there are; `layers`, in the order of
-        computation, each `{name, kind, parameters, shape}` with the shape (C, *S) of its
-        output (a layer that runs again is listed again with 0 parameters); `input`, the shape
-        (C, *S) that the others follow from; `geometry`, lists per axis; `config`.
+        JSON-able. `name`; `parameters`, how many there are; `macs`, multiply-adds for the input;
+        `layers`, in the order of computation, each `{name, kind, kernel, shape, parameters,
+        field}` with the taps per axis (None for what has none), the shape (C, *S) of its output
+        and the pixels of the image that one cell of it sees per axis (a layer that runs again is
+        listed again with 0 parameters); `input`, the shape (C, *S) that the others follow from;
+        `geometry`, lists per axis; `memory`, estimated bytes, see `estimate_memory`; `levels`,
+        the two arms of the U, see `stages.Level`; `config`; `svg`, the U as a picture.
     """
     geometry = measure(config)
     shape = [config.in_channels, *(geometry.input_size(axis, size) for axis in range(config.ndim))]
     with torch.random.fork_rng(devices=[]), torch.device("meta"):  # shapes without numbers
         network = build(config).eval()
-        layers = list_layers(network, torch.empty(1, *shape))
+        steps = trace(network, torch.empty(1, *shape), geometry.step)
     spans = asdict(geometry)
-    return {
+    card: dict[str, Any] = {
         "name": config.architecture,
         "parameters": count_parameters(network.parameters()),
-        "layers": layers,
+        "macs": sum(step.macs for step in steps),
+        "layers": [_row(step) for step in steps if step.name],
         "input": shape,
         "geometry": {key: list(spans[key]) for key in ("step", "margin", "lost")},
+        "memory": estimate_memory(config, geometry),
+        "levels": find_levels(steps, shape),
         "config": config.model_dump(mode="json"),
     }
+    return card | {"svg": draw(card)}
 
 
-def list_layers(network: nn.Module, image: Tensor) -> list[dict[str, Any]]:
-    """List the layers that `image` (1, C, *S) passes, in order: name, kind, parameters, shape."""
-    rows: list[dict[str, Any]] = []
-    names = {layer: name for name, layer in network.named_modules() if not any(layer.children())}
-
-    def note(layer: nn.Module, _inputs: Any, output: Tensor) -> None:
-        name = names[layer]
-        again = any(row["name"] == name for row in rows)
-        rows.append(
-            {
-                "name": name,
-                "kind": type(layer).__name__,
-                "parameters": 0 if again else count_parameters(layer.parameters()),
-                "shape": list(output.shape[1:]),
-            }
-        )
-
-    hooks = [layer.register_forward_hook(note) for layer in names]
-    try:
-        with torch.no_grad():
-            network(image)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return rows
-
-
-def count_parameters(parameters: Iterable[nn.Parameter]) -> int:
-    """Count the numbers that training changes."""
-    return sum(parameter.numel() for parameter in parameters)
+def _row(step: Step) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "kind": step.kind,
+        "kernel": list(step.kernel) if step.kernel else None,
+        "shape": list(step.shape),
+        "parameters": step.parameters,
+        "field": list(step.field),
+    }

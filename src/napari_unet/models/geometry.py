@@ -1,8 +1,8 @@
 """What a network does to space, measured from the network itself: no formula per architecture.
 
-The 1-D twin of the network (one channel, one filter, the same depth) is run on a line of ones.
-Which sizes it takes gives `step`, `smallest` and `lost`; the gradient of one block of outputs
-shows how far the block sees, and that is `margin`. All axes are alike.
+The 1-D twin of an axis (one channel, one filter, convolved and halved as the network does it
+along that axis) is run on a line of ones. Which sizes it takes gives `step`, `smallest` and
+`lost`; the gradient of one block of outputs shows how far the block sees, and that is `margin`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from napari_unet.config import InputError
 from napari_unet.models.attention import watch_gates
 from napari_unet.models.layers import Conv, UpConv, fan_in
 from napari_unet.models.registry import build
 from napari_unet.tiling import Geometry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from napari_unet.config import ModelConfig
 
@@ -30,30 +31,32 @@ LONGEST = 2**15  # pixels; a network that sees further is taken to see everythin
 def measure(config: ModelConfig) -> Geometry:
     """Measure step, margin, lost border and smallest input of the network `config` names.
 
-    Takes a fraction of a second, once for all networks that differ in width, channels, classes,
-    dimensions and dropout only. Torch's random state and modes are left as they were.
+    Takes a fraction of a second, once for all axes and networks that differ in width, channels,
+    classes, expansion and dropout only. Torch's random state and modes are left as they were.
 
     Raises
     ------
+    InputError
+        U151 if the network sees further than anyone could wait for.
     ValueError
-        If the network cannot be tiled exactly: it takes no regular sizes, or sees everything.
+        If it takes no regular sizes.
     """
-    axis = _measure_axis(_twin_config(config))
-    n = config.ndim
-    return Geometry(axis.step * n, axis.margin * n, axis.lost * n, axis.smallest * n)
+    axes = [_measure_axis(_twin_config(config, axis)) for axis in range(config.ndim)]
+    return Geometry(
+        step=tuple(axis.step[0] for axis in axes),
+        margin=tuple(axis.margin[0] for axis in axes),
+        lost=tuple(axis.lost[0] for axis in axes),
+        smallest=tuple(axis.smallest[0] for axis in axes),
+    )
 
 
-def gate_strides(config: ModelConfig) -> dict[str, int]:
-    """Measure how many pixels per axis one cell of each gate's alpha map covers.
+def gate_strides(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Measure how many pixels along each axis one cell of each gate's alpha map covers.
 
     The names are those of `watch_gates`; a network without gates gives an empty dictionary.
     """
-    size = measure(config).smallest[0]
-    with _probing(), torch.no_grad():
-        twin = build(_twin_config(config)).double().eval()
-        with watch_gates(twin) as maps:
-            twin(_ones(size))
-    return {name: size // alpha.shape[-1] for name, alpha in maps.items()}
+    axes = [_measure_gates(_twin_config(config, axis)) for axis in range(config.ndim)]
+    return {name: tuple(strides[name] for strides in axes) for name in axes[0]}
 
 
 def measure_line(network: nn.Module) -> Geometry:
@@ -61,7 +64,7 @@ def measure_line(network: nn.Module) -> Geometry:
 
     Raises
     ------
-    ValueError
+    InputError, ValueError
         As `measure` does.
     """
     _simplify(network)
@@ -76,22 +79,35 @@ def measure_line(network: nn.Module) -> Geometry:
 
 
 @lru_cache
-def _measure_axis(config: ModelConfig) -> Geometry:
+def _measure_axis(twin: ModelConfig) -> Geometry:
     with _probing():
-        return measure_line(build(config))
+        return measure_line(build(twin))
 
 
-def _twin_config(config: ModelConfig) -> ModelConfig:
-    """Return the settings of the 1-D twin: whatever does not change the geometry is made small."""
-    small = {"ndim": 1, "base": 1, "in_channels": 1, "classes": 1, "dropout": 0.0}
-    return config.model_copy(update=small)
+@lru_cache
+def _measure_gates(twin: ModelConfig) -> Mapping[str, int]:
+    size = _measure_axis(twin).smallest[0]
+    with _probing(), torch.no_grad():
+        network = build(twin).double().eval()
+        with watch_gates(network) as maps:
+            network(_ones(size))
+    return {name: size // alpha.shape[-1] for name, alpha in maps.items()}
+
+
+def _twin_config(config: ModelConfig, axis: int) -> ModelConfig:
+    """Return the settings of the 1-D twin of an axis, small in all that leaves geometry alone."""
+    flat, halvings = config.levels(axis)
+    small = {"base": 1, "in_channels": 1, "classes": 1, "expansion": 1, "dropout": 0.0}
+    line = {"ndim": 1, "flat": (flat,), "halvings": (halvings,)}
+    return config.model_copy(update={**small, **line})
 
 
 def _simplify(network: nn.Module) -> None:
     """Let a network be monotonous on positive input, so that its gradient shows what it sees.
 
     Max pools become average pools; weights become positive and sum to 1 per output, so that
-    nothing cancels and nothing saturates; biases become 0.
+    nothing cancels and nothing saturates; biases become 0, norms pass. Then no activation ever
+    sees a negative number, and for positive ones all of them rise.
     """
     network.double().eval()
     for parent in list(network.modules()):
@@ -104,6 +120,8 @@ def _simplify(network: nn.Module) -> None:
             nn.init.constant_(layer.weight, 1 / fan_in(layer))
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+        if isinstance(layer, nn.BatchNorm1d):
+            layer.reset_parameters()
 
 
 @contextmanager
@@ -155,7 +173,8 @@ def _refusing_remainders(network: nn.Module) -> Iterator[None]:
         if size % stride:
             raise ValueError(f"{size} pixels are no multiple of stride {stride}")
 
-    hooks = [layer.register_forward_pre_hook(check) for layer in network.modules()]
+    strided = [layer for layer in network.modules() if _stride(layer) > 1]
+    hooks = [layer.register_forward_pre_hook(check) for layer in strided]
     try:
         yield
     finally:
@@ -185,4 +204,8 @@ def _reach(network: nn.Module, step: int, lost: int, smallest: int) -> int:
         if len(seen) and seen[0] > 0 and seen[-1] < size - 1:
             block = start + lost  # where the block begins in the input
             return max(block - int(seen[0]), int(seen[-1]) - (block + step - 1))
-    raise ValueError(f"a block of {step} pixels sees no bounded stretch of the image")
+    raise InputError(
+        "U151",
+        f"a block of {step} pixels sees no bounded stretch of {LONGEST} pixels",
+        "choose less depth, a smaller kernel or fewer blocks",
+    )

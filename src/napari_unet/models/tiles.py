@@ -11,6 +11,8 @@ from napari_unet.arrays.mirror import read_mirrored
 from napari_unet.tiling import Tile, cut
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from torch import nn
 
@@ -60,14 +62,18 @@ def run_tile(
     return np.ascontiguousarray(cut(whole, tile))
 
 
-def gate_tile(tile: Tile, stride: int) -> Tile:
-    """Return `tile` in cells of `stride` pixels, to `cut` an alpha map (1, *grid) of a gate.
+def gate_tile(tile: Tile, strides: Sequence[int]) -> Tile:
+    """Return `tile` in cells of `strides` pixels, to `cut` an alpha map (1, *grid) of a gate.
 
     A cell that the image ends in is written whole.
     """
     return Tile(
-        read=tuple(slice(r.start // stride, r.stop // stride) for r in tile.read),
-        write=tuple(slice(w.start // stride, -(-w.stop // stride)) for w in tile.write),
+        read=tuple(
+            slice(r.start // n, r.stop // n) for r, n in zip(tile.read, strides, strict=True)
+        ),
+        write=tuple(
+            slice(w.start // n, -(-w.stop // n)) for w, n in zip(tile.write, strides, strict=True)
+        ),
     )
 
 

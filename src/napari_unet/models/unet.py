@@ -27,20 +27,23 @@ class UNet(nn.Module):
     Sizes are multiples of `2**depth`. Repeating (or interpolating) keeps the channels, so the
     deepest concatenation has 256 + 512 of them; a transposed convolution halves them first.
     With base 32, depth 4, one channel and one class: 7,846,081 parameters, or 7,759,521.
+    In 1-D, 9 taps have the parameters of 3x3.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        widths = level_widths(config)[-2::-1]  # of the skips, deepest first
+        skips = list(enumerate(level_widths(config)[:-1]))[::-1]  # (level, width), deepest first
         learned = config.upsampling == "transposed"
-        self.encoder = Encoder(config, pad=1)
+        self.encoder = Encoder(config, pad=True)
         self.up = nn.ModuleList(
-            up_conv(config, 2 * w, w) if learned else upsample(config) for w in widths
+            up_conv(config, level, 2 * w, w) if learned else upsample(config, level)
+            for level, w in skips
         )
         self.decoder = nn.ModuleList(
-            double_conv(config, 2 * w if learned else 3 * w, w, pad=1) for w in widths
+            double_conv(config, level, 2 * w if learned else 3 * w, w, pad=True)
+            for level, w in skips
         )
-        self.head = conv1(config, config.base, config.classes)
+        self.head: nn.Module = conv1(config, config.base, config.classes)
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -26,18 +26,30 @@ if TYPE_CHECKING:
 class UNet2015(nn.Module):
     """U-Net (Ronneberger et al. 2015, Fig. 1): (B, C, *S) image -> (B, K, *S') logits.
 
-    With the paper's settings 31,030,658 parameters; 572 pixels in, 388 out. Drawn as in the
-    figure: skips are cropped to their centre and stand before the upsampled map in the
-    concatenation, and no ReLU follows an up-convolution. (The released caffe network has them
-    the other way round, and the ReLU.)
+    572 pixels in, 388 out; skips are cropped to their centre. Two variants:
+
+    figure
+        Drawn as in the figure: skips stand before the upsampled map in the concatenation, and
+        no ReLU follows an up-convolution. With the paper's settings 31,030,658 parameters.
+    release
+        As the network that the authors gave away with the paper: the upsampled map stands
+        first, a ReLU follows every up-convolution, and the last of them keeps its 128 channels,
+        so that 192 are concatenated. 31,100,354 parameters.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        widths = level_widths(config)[-2::-1]  # of the skips, deepest first
-        self.encoder = Encoder(config, pad=0)
-        self.up = nn.ModuleList(halving_up(config, 2 * w, w) for w in widths)
-        self.decoder = nn.ModuleList(double_conv(config, 2 * w, w, pad=0) for w in widths)
+        self.released = config.variant == "release"
+        skips = list(enumerate(level_widths(config)[:-1]))[::-1]  # (level, width), deepest first
+        kept = [2 * w if self.released and level == 0 else w for level, w in skips]
+        self.encoder = Encoder(config, pad=False)
+        self.up = nn.ModuleList(
+            self._up(config, level, 2 * w, n) for (level, w), n in zip(skips, kept, strict=True)
+        )
+        self.decoder = nn.ModuleList(
+            double_conv(config, level, w + n, w, pad=False)
+            for (level, w), n in zip(skips, kept, strict=True)
+        )
         self.head = conv1(config, config.base, config.classes)
         initialise(self)
 
@@ -46,19 +58,24 @@ class UNet2015(nn.Module):
         *skips, x = self.encoder(x)
         for up, stage in zip(self.up, self.decoder, strict=True):
             x = up(x)  # twice the size, half the channels
-            x = stage(torch.cat([crop_like(skips.pop(), x), x], dim=1))
+            skip = crop_like(skips.pop(), x)
+            x = stage(torch.cat([x, skip] if self.released else [skip, x], dim=1))
         logits: Tensor = self.head(x)
         return logits
 
+    def _up(self, config: ModelConfig, level: int, cin: int, cout: int) -> nn.Module:
+        up = halving_up(config, level, cin, cout)
+        return nn.Sequential(up, nn.ReLU(inplace=True)) if self.released else up
 
-def halving_up(config: ModelConfig, cin: int, cout: int) -> nn.Module:
+
+def halving_up(config: ModelConfig, level: int, cin: int, cout: int) -> nn.Module:
     """Double the size and change the channels: the paper's 2x2 up-convolution.
 
     The other two ways to upsample are followed by a 1x1 convolution. Interpolation also gives
     up its outermost pixels, which it would have to make up from one neighbour instead of two.
     """
     if config.upsampling == "transposed":
-        return up_conv(config, cin, cout)
+        return up_conv(config, level, cin, cout)
     if config.upsampling == "linear":
-        return nn.Sequential(upsample(config), trim(config), conv1(config, cin, cout))
-    return nn.Sequential(upsample(config), conv1(config, cin, cout))
+        return nn.Sequential(upsample(config, level), trim(config, level), conv1(config, cin, cout))
+    return nn.Sequential(upsample(config, level), conv1(config, cin, cout))
