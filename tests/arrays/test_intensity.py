@@ -10,7 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unet.arrays.axes import name_axes, views
-from napari_unet.arrays.intensity import SAMPLE_SIZE, _plan_sample, measure_intensity
+from napari_unet.arrays.intensity import (
+    SAMPLE_SIZE,
+    _plan_sample,
+    choose_normalisation,
+    measure_intensity,
+)
 from napari_unet.config import InputError
 from tests.arrays.spies import Spy
 
@@ -157,3 +162,29 @@ def test_integers_as_they_are_need_no_reading():
     spy = Spy(np.zeros((1, 9, 9), np.uint16))
     measure_intensity(spy, "none")
     assert not spy.reads
+
+
+def sparse(*shape, seed=0):
+    """An even ground with one pixel in twenty ten spreads brighter."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(100, 1, shape) + 10 * (rng.random(shape) < 0.05)
+
+
+def even(*shape, seed=0):
+    return np.random.default_rng(seed).normal(100, 1, shape)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1, 1e4])
+@pytest.mark.parametrize("shape", [(1, 4000), (1, 90, 80), (2, 10, 30, 30)])
+def test_heavy_tails_are_normalised_by_percentiles(shape, scale):
+    assert choose_normalisation([scale * sparse(*shape)]) == "percentile"
+    assert choose_normalisation([scale * even(*shape) + 7]) == "zscore"
+
+
+def test_the_choice_is_that_of_most_channels():
+    images = [even(1, 60, 60, seed=k) for k in range(3)]
+    assert choose_normalisation([*images, sparse(1, 60, 60)]) == "zscore"
+    assert choose_normalisation([images[0], *(sparse(1, 60, 60, seed=k) for k in (1, 2))]) == (
+        "percentile"
+    )
+    assert choose_normalisation([np.full((1, 60, 60), 7.0)]) == "percentile"  # it has no spread

@@ -9,14 +9,24 @@ import pytest
 from scipy import ndimage
 from skimage.measure import label
 
-from napari_unet.arrays.samples import SAMPLES, membranes, nuclei_3d, touching_cells
+from napari_unet.arrays.samples import SAMPLE_NDIM, SAMPLES, membranes, nuclei_3d, touching_cells
 
-SHAPES = {"cells": (160, 200), "nuclei": (20, 80, 90), "membranes": (160, 200)}
+SHAPES = {
+    "cells": (160, 200),
+    "nuclei": (20, 80, 90),
+    "membranes": (160, 200),
+    "signals": (12, 300),
+}
 
 
 @pytest.fixture(scope="module", params=SAMPLES)
 def sample(request):
     return SAMPLES[request.param], SHAPES[request.param]
+
+
+def test_every_sample_says_how_many_dimensions_space_has():
+    assert set(SAMPLE_NDIM) == set(SAMPLES)
+    assert {key: len(SHAPES[key]) for key in SAMPLES} == {**SAMPLE_NDIM, "signals": 2}
 
 
 def touching_pairs(labels):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from napari_unet.config import InputError
-from napari_unet.metrics.evaluate import evaluate
+from napari_unet.metrics.evaluate import evaluate, evaluate_many
 from tests.metrics.test_objects import PREDICTION, TRUTH
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def test_published_objects() -> None:
     ap = {scores["threshold"]: scores["ap"] for scores in result["objects"]}
     assert ap == pytest.approx({0.5: 0.4, **dict.fromkeys(list(ap)[1:], 1 / 6)})
     assert result["mean_ap"] == pytest.approx((0.4 + 9 / 6) / 10)
+    assert result["seg"] == 0.5
+    assert evaluate(PREDICTION, np.zeros_like(TRUTH), "instances")["seg"] is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -98,6 +100,20 @@ def test_class_values_need_no_order() -> None:
     assert result["accuracy"] == pytest.approx(2 / 3)
 
 
+@pytest.mark.parametrize("kind", ["classes", "instances"])
+def test_types_of_integers_do_not_matter(kind: Any) -> None:
+    found = evaluate(PREDICTION.astype(np.uint64), TRUTH.astype(np.int64), kind)
+    assert found == evaluate(PREDICTION, TRUTH, kind)
+
+
+def test_a_picture_of_background_has_no_mean() -> None:
+    empty = np.zeros_like(TRUTH)
+    result = evaluate(empty, empty)
+    assert (result["accuracy"], result["mean"]["dice"]) == (1, None)
+    many = evaluate_many([(empty, empty), (PREDICTION > 0, TRUTH > 0)])
+    assert many["mean"]["mean"]["dice"] == pytest.approx(0.675325, abs=5e-7)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_shapes_must_match(kind: Any) -> None:
     with pytest.raises(
@@ -121,3 +137,69 @@ def test_what_cannot_be_compared_is_refused() -> None:
         evaluate(TRUTH, TRUTH, "colours")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="U116"):
         evaluate(np.array(["a"]), np.array([1.0]), "regression")
+
+
+@settings(deadline=None)
+@given(PAIRS, st.sampled_from(KINDS))
+def test_one_image_is_its_own_pool_and_mean(
+    pair: tuple[NDArray[Any], NDArray[Any]], kind: Any
+) -> None:
+    many = evaluate_many([pair], kind, names=["only"])
+    assert json.loads(json.dumps(many, allow_nan=False)) == many
+    assert many["images"] == [{"name": "only", **many["pooled"]}]
+    assert many["pooled"] == evaluate(*pair, kind)
+    means = {key: value for key, value in many["mean"].items() if key in many["pooled"]}
+    assert means == {key: many["pooled"][key] for key in means}
+    assert many["mean"]["n_images"] == 1
+
+
+IMAGES = [
+    (np.array([[0, 1, 1, 2]]), np.array([[0, 1, 2, 2]])),
+    (np.array([[1, 1, 0, 0]]), np.array([[1, 0, 0, 0]])),
+    (np.array([[0, 0, 0, 9]]), np.array([[0, 0, 0, 9]])),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pooled_is_all_images_as_one(kind: Any) -> None:
+    apart = 100 if kind == "instances" else 0  # objects of different images are different ones
+    wide = [
+        np.hstack([np.where(labels, labels + apart * k, 0) for k, labels in enumerate(side)])
+        for side in zip(*IMAGES, strict=True)
+    ]
+    assert evaluate_many(IMAGES, kind)["pooled"] == evaluate(*wide, kind)
+
+
+def test_means_are_taken_where_a_score_is_defined() -> None:
+    many = evaluate_many(IMAGES)
+    assert [image["name"] for image in many["images"]] == ["1", "2", "3"]
+    dice = [image["classes"]["1"]["dice"] for image in many["images"] if "1" in image["classes"]]
+    assert many["mean"]["classes"]["1"]["dice"] == pytest.approx(np.mean(dice))
+    assert many["mean"]["defined"]["classes"]["1"]["dice"] == len(dice) == 2
+    assert many["mean"]["defined"]["classes"]["9"]["dice"] == 1
+    assert list(many["mean"]["classes"]) == ["0", "1", "2", "9"]
+    assert many["mean"]["defined"]["accuracy"] == many["mean"]["n_images"] == 3
+    mean, pooled = (many[part]["accuracy"] for part in ("mean", "pooled"))
+    assert (mean, pooled) == pytest.approx((2.5 / 3, 10 / 12))
+    empty = evaluate_many([(TRUTH, TRUTH), (TRUTH, 0 * TRUTH)], "instances")
+    assert (empty["mean"]["seg"], empty["mean"]["defined"]["seg"]) == (1, 1)
+    assert [each["threshold"] for each in empty["mean"]["objects"]][1] == 0.55
+
+
+def test_pooled_counts_are_not_the_mean_of_images() -> None:
+    small, large = np.ones((1, 2), int), np.ones((1, 8), int)
+    many = evaluate_many([(0 * small, small), (large, large)], "regression")
+    assert many["mean"]["mae"] == pytest.approx(0.5)
+    assert many["pooled"]["mae"] == pytest.approx(0.2)
+
+
+def test_the_image_that_fails_is_named() -> None:
+    pairs = [(TRUTH, TRUTH), (TRUTH, TRUTH[1:])]
+    with pytest.raises(InputError, match="U102: b: prediction 20x20 does not match"):
+        evaluate_many(pairs, names=["a", "b"])
+    with pytest.raises(InputError, match="U150: 3 names for 2 images"):
+        evaluate_many(pairs[:1] * 2, names=["a", "b", "c"])
+    with pytest.raises(InputError, match="U150: 1 names for 2 images"):
+        evaluate_many(pairs[:1] * 2, names=["a"])
+    with pytest.raises(InputError, match="U101"):
+        evaluate_many([])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,13 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
 from napari_unet.config import InputError
-from napari_unet.metrics.objects import find_overlaps, match_objects
+from napari_unet.metrics.objects import (
+    find_overlaps,
+    match_objects,
+    pool_overlaps,
+    score_overlaps,
+    seg_score,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,6 +81,36 @@ def test_published_vectors(
 
 def test_overlaps_of_the_published_objects() -> None:
     assert find_overlaps(PREDICTION, TRUTH).iou.tolist() == pytest.approx([1, 1 / 3, 1 / 2])
+
+
+def test_published_seg() -> None:
+    assert seg_score(find_overlaps(PREDICTION, TRUTH)) == 0.5  # 1, 0 (exactly half), 1/2
+
+
+@settings(deadline=None)
+@given(PAIRS)
+def test_seg_by_its_definition(pair: tuple[NDArray[Any], NDArray[Any]]) -> None:
+    prediction, truth = pair
+    scores = []
+    for i in np.unique(truth[truth > 0]):
+        inside = truth == i
+        held = [inside & (prediction == j) for j in np.unique(prediction[inside]) if j]
+        held = [each for each in held if each.sum() > inside.sum() / 2]
+        either = [inside | (prediction == prediction[each][0]) for each in held]
+        scores += [held[0].sum() / either[0].sum()] if held else [0]
+    expected = np.mean(scores) if scores else math.nan
+    assert seg_score(find_overlaps(*pair)) == pytest.approx(expected, nan_ok=True)
+
+
+@settings(deadline=None)
+@given(PAIRS, PAIRS, THRESHOLDS)
+def test_objects_of_two_images_are_pooled(
+    a: tuple[NDArray[Any], NDArray[Any]], b: tuple[NDArray[Any], NDArray[Any]], threshold: float
+) -> None:
+    pooled = pool_overlaps([find_overlaps(*a), find_overlaps(*b)])
+    side_by_side = [np.hstack([x, np.where(y, y + 10**6, 0)]) for x, y in zip(a, b, strict=True)]
+    expected = score_overlaps(find_overlaps(*side_by_side), threshold)
+    assert score_overlaps(pooled, threshold) == expected
 
 
 @settings(deadline=None)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
 from napari_unet.config import InputError
-from napari_unet.targets.border import border_term
+from napari_unet.targets.border import border_term, near_term
 from tests.targets.label_strategies import disks, labels_of
 
 if TYPE_CHECKING:
@@ -102,6 +102,16 @@ def test_the_labels_are_left_alone() -> None:
     labels = disks((50, 50), 9, 6, 0)
     labels.flags.writeable = False
     border_term(labels, W0, 5.0, "background")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_near_term_is_one_distance_transform(case: str) -> None:
+    labels, sigma, spacing = CASES[case]
+    d1 = distance_transform_edt(labels == 0, sampling=spacing)
+    found = near_term(labels > 0, sigma, spacing)
+    np.testing.assert_allclose(found, np.exp(-(d1**2) / (2 * sigma**2)), atol=1e-5)
+    assert found.dtype == np.float32
+    assert not near_term(labels < 0, sigma, spacing).any()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from hypothesis import given
-from scipy.ndimage import label
+from hypothesis import strategies as st
+from scipy.ndimage import generate_binary_structure, label
 
 from napari_unet.config import InputError
 from napari_unet.targets.numbering import check_labels, number_objects, number_regions
@@ -26,15 +27,15 @@ def test_same_id_same_number_in_order_without_gaps(labels: NDArray[Any]) -> None
     assert numbered.dtype == np.int32
 
 
-@given(labels_of([0, 1, 2]))
-def test_regions_are_connected_and_of_one_value(labels: NDArray[Any]) -> None:
-    regions = number_regions(labels)
-    full = np.ones((3,) * labels.ndim)
-    n_expected = sum(label(labels == value, full)[1] for value in (1, 2))
+@given(labels_of([0, 1, 2]), st.booleans())
+def test_regions_are_connected_and_of_one_value(labels: NDArray[Any], corners: bool) -> None:
+    regions = number_regions(labels, corners=corners)
+    near = generate_binary_structure(labels.ndim, labels.ndim if corners else 1)
+    n_expected = sum(label(labels == value, near)[1] for value in (1, 2))
     assert regions.max() == n_expected
     for number in range(1, n_expected + 1):
         assert len(np.unique(labels[regions == number])) == 1
-        assert label(regions == number, full)[1] == 1
+        assert label(regions == number, near)[1] == 1
 
 
 @pytest.mark.parametrize("dtype", ["?", "u1", "<u2", ">u2", "i4", ">i4", "u8", "i8", "f2", "f4"])

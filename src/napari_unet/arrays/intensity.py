@@ -12,6 +12,8 @@ import numpy as np
 from napari_unet.config import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from napari_unet.arrays.axes import View
@@ -21,6 +23,7 @@ Normalisation = Literal["percentile", "zscore", "none"]
 SAMPLE_SIZE = 2**22  # pixels looked at per channel
 BLOCK_SIZE = 2**12  # pixels of one block of the sample: 4096, 64 x 64, 16 x 16 x 16
 LOW, HIGH = 1.0, 99.8  # percentiles that become 0 and 1
+HEAVY = 2.0  # standard deviation over robust spread: from here on, few pixels make the deviation
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,37 @@ def measure_intensity(image: View | NDArray[Any], how: Normalisation) -> Intensi
     channels = [_measure_channel(image, channel, how) for channel in range(image.shape[0])]
     offset, scale, fill = zip(*channels, strict=True)
     return Intensity(offset, scale, fill)
+
+
+def choose_normalisation(images: Sequence[View | NDArray[Any]]) -> Literal["percentile", "zscore"]:
+    """Choose how to normalise the images of a training set by the tails of their grey values.
+
+    The spread of a channel is measured twice: as the standard deviation, and from the middle half
+    of the pixels (interquartile range / 1.349, the same for a normal distribution). Where the
+    first is at least `HEAVY` times the second, few bright pixels on an even ground make it, and
+    mean and deviation depend on how many there are: percentiles are taken if that holds for at
+    least half of the channels.
+
+    Parameters
+    ----------
+    images : sequence of View or array, (C, *S) each
+
+    Raises
+    ------
+    InputError
+        U114 when a channel has no finite pixel.
+    """
+    heavy = [
+        _has_heavy_tails(_sample(image, channel))
+        for image in images
+        for channel in range(image.shape[0])
+    ]
+    return "percentile" if 2 * sum(heavy) >= len(heavy) else "zscore"
+
+
+def _has_heavy_tails(sample: NDArray[np.float64]) -> bool:
+    low, high = np.percentile(sample, (25, 75))
+    return bool(sample.std() >= HEAVY * (high - low) / 1.349)
 
 
 def _measure_channel(

@@ -16,6 +16,8 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 from skimage.measure import label as connected
 
+from napari_unet.arrays.signals import signals
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -105,7 +107,10 @@ def membranes(
 
 
 SAMPLES: Mapping[str, Callable[..., Sample]] = MappingProxyType(
-    {"cells": touching_cells, "nuclei": nuclei_3d, "membranes": membranes}
+    {"cells": touching_cells, "nuclei": nuclei_3d, "membranes": membranes, "signals": signals}
+)
+SAMPLE_NDIM: Mapping[str, int] = MappingProxyType(  # of space: rows of signals are looped over
+    {"cells": 2, "nuclei": 3, "membranes": 2, "signals": 1}
 )
 
 

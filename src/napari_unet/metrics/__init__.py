@@ -1,1 +1,1 @@
-"""How good a result is: by pixel and by object."""
+"""How good a result is: by pixel, by object, by boundary, by value."""

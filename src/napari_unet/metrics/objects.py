@@ -15,6 +15,8 @@ from napari_unet.metrics.pixels import check_shapes
 from napari_unet.targets.numbering import check_labels, number_objects
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -58,17 +60,33 @@ class Overlaps:
     ----------
     true, predicted : integer arrays, (n_pairs,)
         The two objects of each pair, counted from 0 in the order of their ids.
-    iou : float64 array, (n_pairs,)
-        Their intersection over union.
-    n_true, n_predicted : int
-        How many objects there are.
+    shared : integer array, (n_pairs,)
+        How many pixels they share.
+    true_sizes, predicted_sizes : integer arrays, (n_true,), (n_predicted,)
+        Pixels of each object.
     """
 
     true: NDArray[np.intp]
     predicted: NDArray[np.intp]
-    iou: NDArray[np.float64]
-    n_true: int
-    n_predicted: int
+    shared: NDArray[np.intp]
+    true_sizes: NDArray[np.intp]
+    predicted_sizes: NDArray[np.intp]
+
+    @property
+    def n_true(self) -> int:
+        """How many true objects there are."""
+        return len(self.true_sizes)
+
+    @property
+    def n_predicted(self) -> int:
+        """How many predicted objects there are."""
+        return len(self.predicted_sizes)
+
+    @property
+    def iou(self) -> NDArray[np.float64]:
+        """Intersection over union of each pair, float64 (n_pairs,)."""
+        both = self.true_sizes[self.true] + self.predicted_sizes[self.predicted]
+        return np.asarray(self.shared / (both - self.shared), np.float64)
 
 
 def match_objects(prediction: ArrayLike, truth: ArrayLike, threshold: float = 0.5) -> ObjectScores:
@@ -113,23 +131,53 @@ def find_overlaps(prediction: ArrayLike, truth: ArrayLike) -> Overlaps:
     predicted = number_objects(check_labels(prediction, name="prediction"))
     true = number_objects(check_labels(truth, name="truth"))
     check_shapes(predicted, true)
-    n_predicted, n_true = int(predicted.max()), int(true.max())
+    true_sizes, predicted_sizes = (np.bincount(each.ravel())[1:] for each in (true, predicted))
     both = (predicted > 0) & (true > 0)
-    pairs = true[both].astype(np.int64) * (n_predicted + 1) + predicted[both]
-    pairs, shared = np.unique(pairs, return_counts=True)
-    i, j = np.divmod(pairs, n_predicted + 1)
-    either = np.bincount(true.ravel())[i] + np.bincount(predicted.ravel())[j] - shared
-    return Overlaps(i - 1, j - 1, shared / either, n_true, n_predicted)
+    n = len(predicted_sizes) + 1
+    pairs, shared = np.unique(true[both].astype(np.int64) * n + predicted[both], return_counts=True)
+    i, j = np.divmod(pairs, n)
+    return Overlaps(i - 1, j - 1, shared, true_sizes, predicted_sizes)
+
+
+def pool_overlaps(overlaps: Sequence[Overlaps]) -> Overlaps:
+    """Lay the objects of several images side by side, as if they were one image."""
+    true = np.cumsum([0, *(each.n_true for each in overlaps[:-1])])  # how many stand before
+    predicted = np.cumsum([0, *(each.n_predicted for each in overlaps[:-1])])
+    return Overlaps(
+        np.concatenate([each.true + n for each, n in zip(overlaps, true, strict=True)]),
+        np.concatenate([each.predicted + n for each, n in zip(overlaps, predicted, strict=True)]),
+        np.concatenate([each.shared for each in overlaps]),
+        np.concatenate([each.true_sizes for each in overlaps]),
+        np.concatenate([each.predicted_sizes for each in overlaps]),
+    )
+
+
+def seg_score(overlaps: Overlaps) -> float:
+    """Return SEG of the Cell Tracking Challenge: the mean overlap over the true objects.
+
+    A true object counts with its intersection over union with the one predicted object that
+    holds more than half of its pixels, and with 0 if there is none (Maska et al. 2014,
+    https://doi.org/10.1093/bioinformatics/btu080). Invented objects cost nothing.
+
+    Parameters
+    ----------
+    overlaps : Overlaps
+        Of one image, or of several (see `pool_overlaps`).
+
+    Returns
+    -------
+    float
+        nan without a true object.
+    """
+    held = 2 * overlaps.shared > overlaps.true_sizes[overlaps.true]
+    return math.fsum(overlaps.iou[held]) / overlaps.n_true if overlaps.n_true else math.nan
 
 
 def score_overlaps(overlaps: Overlaps, threshold: float) -> ObjectScores:
     """Count matches among `overlaps`; see `match_objects`."""
-    if not 0 < threshold <= 1:
-        raise InputError("U150", f"threshold = {threshold}", "choose one above 0 and at most 1")
     n_true, n_predicted = overlaps.n_true, overlaps.n_predicted
-    matched = _match(overlaps, threshold)
-    matched = matched[matched >= threshold]
-    tp, total = len(matched), math.fsum(matched.tolist())
+    matched = overlaps.iou[match_overlaps(overlaps, threshold)]
+    tp, total = len(matched), math.fsum(matched)
     fp, fn = n_predicted - tp, n_true - tp
     return ObjectScores(
         threshold=threshold,
@@ -145,16 +193,33 @@ def score_overlaps(overlaps: Overlaps, threshold: float) -> ObjectScores:
     )
 
 
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else 0.0
+def match_overlaps(overlaps: Overlaps, threshold: float) -> NDArray[np.intp]:
+    """Choose the pairs of the best one-to-one pairing; see `match_objects`.
 
+    Parameters
+    ----------
+    overlaps : Overlaps
+        Every pair that shares a pixel.
+    threshold : float
+        Smallest intersection over union of a match, above 0 and at most 1.
 
-def _match(overlaps: Overlaps, threshold: float) -> NDArray[np.float64]:
-    """Return the overlaps of the pairs of the best one-to-one pairing."""
-    if not len(overlaps.iou):
-        return np.zeros(0)
+    Returns
+    -------
+    integer array, (n_matches,)
+        Which of the pairs are matches.
+
+    Raises
+    ------
+    InputError
+        U150 for a threshold out of range.
+    """
+    if not 0 < threshold <= 1:
+        raise InputError("U150", f"threshold = {threshold}", "choose one above 0 and at most 1")
+    iou = overlaps.iou
+    if not len(iou):
+        return np.zeros(0, np.intp)
     n, m = overlaps.n_true, overlaps.n_predicted
-    gain = (overlaps.iou >= threshold) + overlaps.iou / (2 * min(n, m))
+    gain = (iou >= threshold) + iou / (2 * min(n, m))
     alone = np.arange(n)  # every true object may stay alone, at no gain
     rows = np.concatenate([overlaps.true, alone])
     columns = np.concatenate([overlaps.predicted, m + alone])
@@ -162,6 +227,9 @@ def _match(overlaps: Overlaps, threshold: float) -> NDArray[np.float64]:
     graph = csr_matrix((cost, (rows, columns)), shape=(n, m + n))
     chosen = np.stack(min_weight_full_bipartite_matching(graph))
     i, j = chosen[:, chosen[1] < m]
-    where = np.searchsorted(overlaps.true * m + overlaps.predicted, i * m + j)
-    matched: NDArray[np.float64] = overlaps.iou[where]
-    return matched
+    pairs = np.searchsorted(overlaps.true * m + overlaps.predicted, i * m + j)
+    return np.asarray(pairs[iou[pairs] >= threshold], np.intp)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0

@@ -12,6 +12,8 @@ from napari_unet.config import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+PIXEL_SCORES = ("dice", "jaccard", "precision", "recall")
+
 Scores = dict[str, float]
 
 
@@ -25,6 +27,14 @@ def check_shapes(prediction: NDArray[Any], truth: NDArray[Any]) -> None:
         remedy = "they look transposed: swap Y and X of one of them"
     sizes = ["x".join(str(n) for n in shape) for shape in (a, b)]
     raise InputError("U102", f"prediction {sizes[0]} does not match truth {sizes[1]}", remedy)
+
+
+def require_pixels(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return `valid`, or raise InputError U105 if no pixel counts."""
+    if not valid.any():
+        remedy = "choose a truth with labelled pixels"
+        raise InputError("U105", f"none of the {valid.size:,} pixels of the truth counts", remedy)
+    return valid
 
 
 def confusion(
@@ -92,7 +102,7 @@ def class_scores(confusion: NDArray[np.integer[Any]]) -> dict[int, Scores]:
 def _score(found: int, predicted: int, true: int) -> Scores:
     either = predicted + true - found
     if either == 0:
-        return dict.fromkeys(("dice", "jaccard", "precision", "recall"), math.nan)
+        return dict.fromkeys(PIXEL_SCORES, math.nan)
     return {
         "dice": 2 * found / (predicted + true),
         "jaccard": found / either,
@@ -120,5 +130,5 @@ def mean_scores(confusion: NDArray[np.integer[Any]], foreground_only: bool = Tru
     held = [score for score in scores if not math.isnan(score["dice"])]
     return {
         name: math.fsum(score[name] for score in held) / len(held) if held else math.nan
-        for name in ("dice", "jaccard", "precision", "recall")
+        for name in PIXEL_SCORES
     }

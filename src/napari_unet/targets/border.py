@@ -1,4 +1,4 @@
-"""The border term: pixels squeezed between two objects weigh more."""
+"""The border term and the near term: pixels between objects, and around them, weigh more."""
 
 from __future__ import annotations
 
@@ -66,17 +66,47 @@ def border_term(
     boxes = find_objects(objects)
     if len(boxes) < 2 or w0 == 0:
         return np.zeros(labels.shape, np.float32)
-    finest = min(spacing)  # all lengths in units of it, so that float32 is always precise
-    steps = tuple(s / finest for s in spacing)
+    steps, finest = _in_finest(spacing)
     d1, d2 = _two_nearest(objects, boxes, REACH * sigma / finest, steps)
     weight = np.add(d1, d2, out=d1)
     weight *= weight
-    weight *= -0.5 * (finest / sigma) ** 2
-    np.exp(weight, out=weight)
+    _bell(weight, sigma / finest)
     weight *= w0
     if where == "background":
         weight[objects > 0] = 0
     return weight
+
+
+def near_term(
+    inside: NDArray[np.bool_], sigma: float, spacing: Sequence[float] | None = None
+) -> NDArray[np.float32]:
+    """Weigh pixels near objects, one or many: exp(-d1^2 / (2 sigma^2)).
+
+    d1 is the distance to the nearest object, however far (Falk et al. 2019).
+
+    Parameters
+    ----------
+    inside : bool array, (*S)
+        True in objects. One to three axes.
+    sigma : float
+        Reach, in pixels, or in units of `spacing`.
+    spacing : sequence of float, optional
+        Size of a pixel along each axis; distances are in pixels without it.
+
+    Returns
+    -------
+    float32 array, (*S)
+        1 in objects; 0 everywhere if there is none.
+
+    Raises
+    ------
+    InputError
+        U113 with more than three axes, U150 if `spacing` does not fit.
+    """
+    steps, finest = _in_finest(check_spacing(spacing, inside.ndim))
+    if not inside.any():
+        return np.zeros(inside.shape, np.float32)
+    return _bell(_squared_distance(np.ascontiguousarray(~inside), steps), sigma / finest)
 
 
 def check_spacing(spacing: Sequence[float] | None, ndim: int) -> tuple[float, ...]:
@@ -92,6 +122,18 @@ def check_spacing(spacing: Sequence[float] | None, ndim: int) -> tuple[float, ..
     if not all(0 < s < math.inf for s in spacing):
         raise InputError("U150", f"spacing = {tuple(spacing)}", "give sizes above 0")
     return tuple(float(s) for s in spacing)
+
+
+def _in_finest(spacing: tuple[float, ...]) -> tuple[tuple[float, ...], float]:
+    """Return lengths in units of the finest, so that float32 is always precise, and the finest."""
+    finest = min(spacing)
+    return tuple(s / finest for s in spacing), finest
+
+
+def _bell(squared: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """Turn squared distances, in place, into exp(-d^2 / (2 sigma^2))."""
+    squared *= -0.5 / sigma**2
+    return np.exp(squared, out=squared)
 
 
 def _two_nearest(

@@ -62,17 +62,20 @@ def number_objects(labels: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
     return np.ascontiguousarray(numbered, dtype=np.int32)
 
 
-def number_regions(labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
-    """Number the connected regions of equal value 1, 2, 3, ...; corners connect, 0 stays 0.
+def number_regions(labels: NDArray[Any], *, corners: bool = True) -> NDArray[np.integer[Any]]:
+    """Number the connected regions of equal value 1, 2, 3, ...; 0 stays 0.
 
     Parameters
     ----------
     labels : integer or bool array, (*S)
         0 is background.
+    corners : bool
+        Whether pixels connect that touch by a corner (in 3-D, or an edge) only.
 
     Returns
     -------
     integer array, (*S)
     """
-    regions: NDArray[np.integer[Any]] = label(labels, background=0, connectivity=labels.ndim)
+    connectivity = labels.ndim if corners else 1
+    regions: NDArray[np.integer[Any]] = label(labels, background=0, connectivity=connectivity)
     return regions

@@ -1,4 +1,4 @@
-"""Per-pixel weights of the loss: class weight + border term."""
+"""Per-pixel weights of the loss: class weight + border term, or those of Falk et al. 2019."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from napari_unet.config import WeightConfig, explain
 from napari_unet.targets.balance import balance, count_classes
-from napari_unet.targets.border import border_term
+from napari_unet.targets.border import border_term, near_term
 from napari_unet.targets.numbering import check_labels
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ class WeightMap:
     Parameters
     ----------
     classes : float32 array, (*S)
-        The weight of the class of each pixel.
+        The weight of the class of each pixel; of falk2019, 1 on objects, `ratio` on background.
     border : float32 array, (*S)
-        The border term.
+        The border term; of falk2019, all that objects add to the background around them.
     total : float32 array, (*S)
         Their sum: what the loss is multiplied by.
     """
@@ -38,19 +38,26 @@ class WeightMap:
     total: NDArray[np.float32]
 
 
-def weight_map(
+def weight_map(  # noqa: PLR0913 - the settings of WeightConfig, by name
     labels: ArrayLike,
     w0: float = 10.0,
     sigma: float = 5.0,
     where: Literal["background", "everywhere"] = "background",
     spacing: Sequence[float] | None = None,
     ignore: int | None = None,
+    *,
+    formula: Literal["ronneberger2015", "falk2019"] = "ronneberger2015",
+    ratio: float = 0.1,
+    sigma_near: float = 10.0,
 ) -> WeightMap:
     """Weigh the pixels of instance labels: w = w_c + w0 exp(-(d1 + d2)^2 / (2 sigma^2)).
 
     Objects and background weigh the same in total and 1 on average (w_c); pixels between near
-    objects weigh more (Ronneberger et al. 2015, eq. 2). Labels are taken as given: part
-    touching objects before with `carve_ridge`, if they should be.
+    objects weigh more (Ronneberger et al. 2015, eq. 2). With `formula` falk2019, objects weigh 1
+    and background r + w0 exp(-(d1 + d2)^2 / (2 sigma^2)) + (1 - r) exp(-d1^2 / (2 sigma_near^2))
+    with r = `ratio` (Falk et al. 2019, https://doi.org/10.1038/s41592-018-0261-2, whose plugin
+    takes w0 = 50 and sigma = 6 px). Labels are taken as given: part touching objects before with
+    `carve_ridge`, if they should be.
 
     Parameters
     ----------
@@ -61,11 +68,17 @@ def weight_map(
     sigma : float
         Reach of the border term, in pixels, or in units of `spacing`.
     where : {"background", "everywhere"}
-        Whether the pixels of objects get the border term too.
+        Whether the pixels of objects get the border term too; never in falk2019.
     spacing : sequence of float, optional
         Size of a pixel along each axis.
     ignore : int, optional
         A label value that is no object and weighs nothing.
+    formula : {"ronneberger2015", "falk2019"}
+        Which paper the weights follow.
+    ratio : float
+        falk2019: weight of background far from any object, 0 to 1.
+    sigma_near : float
+        falk2019: reach of the weight around objects, in the units of `sigma`.
 
     Returns
     -------
@@ -77,7 +90,15 @@ def weight_map(
     InputError
         U150 for a setting out of range; U109, U110, U112, U113, U116 for labels that are none.
     """
-    config = _check_settings(w0, sigma, where, spacing)
+    config = _check_settings(
+        formula=formula,
+        w0=w0,
+        sigma=sigma,
+        ratio=ratio,
+        sigma_near=sigma_near,
+        where=where,
+        spacing=None if spacing is None else tuple(spacing),
+    )
     whole = check_labels(labels, ignore)
     labelled = np.ones(whole.shape, bool) if ignore is None else whole != ignore
     objects = np.where(labelled, whole, whole.dtype.type(0))
@@ -92,7 +113,7 @@ def weigh(
     class_weights: NDArray[np.float64],
     config: WeightConfig,
 ) -> WeightMap:
-    """Add the border term to the class weights and silence what is not labelled.
+    """Weigh every pixel by the formula of `config` and silence what is not labelled.
 
     Parameters
     ----------
@@ -103,27 +124,38 @@ def weigh(
     labelled : bool array, (*S)
         False where the weight is 0.
     class_weights : float64 array, (n,)
-        See `balance`; all 1 if `config.balance_classes` is False.
+        See `balance`; all 1 if `config.balance_classes` is False. Not used by falk2019.
     config : WeightConfig
-        Height, reach and place of the border term.
+        Formula, height, reach and place of the border term.
     """
-    chosen = class_weights if config.balance_classes else np.ones(len(class_weights))
-    by_class = chosen.astype(np.float32)[classes]
-    border = border_term(objects, config.w0, config.sigma, config.where, config.spacing)
+    if config.formula == "falk2019":
+        by_class, border = _falk_terms(classes, objects, config)
+    else:
+        chosen = class_weights if config.balance_classes else np.ones(len(class_weights))
+        by_class = chosen.astype(np.float32)[classes]
+        border = border_term(objects, config.w0, config.sigma, config.where, config.spacing)
     by_class[~labelled] = 0
     border[~labelled] = 0
     return WeightMap(by_class, border, by_class + border)
 
 
-def _check_settings(
-    w0: float, sigma: float, where: str, spacing: Sequence[float] | None
-) -> WeightConfig:
-    settings = {
-        "w0": w0,
-        "sigma": sigma,
-        "where": where,
-        "spacing": None if spacing is None else tuple(spacing),
-    }
+def _falk_terms(
+    classes: NDArray[np.integer[Any]], objects: NDArray[np.integer[Any]], config: WeightConfig
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return what each pixel weighs by itself, and what the objects of all classes add to it."""
+    background = classes == 0
+    alone = np.where(background, np.float32(config.ratio), np.float32(1))
+    around = np.zeros(classes.shape, np.float32)
+    for index in range(1, int(classes.max()) + 1):
+        own = classes == index
+        same = np.where(own, objects, objects.dtype.type(0))
+        around += border_term(same, config.w0, config.sigma, "background", config.spacing)
+        around += (1 - config.ratio) * near_term(own, config.sigma_near, config.spacing)
+    around[~background] = 0
+    return alone, around
+
+
+def _check_settings(**settings: Any) -> WeightConfig:
     try:
         return WeightConfig.model_validate(settings)
     except ValidationError as error:
