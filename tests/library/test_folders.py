@@ -141,6 +141,22 @@ def test_only_the_files_of_a_model_are_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "n").exists()
 
 
+def test_the_models_of_a_comparison_are_models_like_others(tmp_path: Path) -> None:
+    make(tmp_path / "plain", "plain")
+    for name in ("unet", "attention"):
+        make(tmp_path / "comparison" / name, name)
+    (tmp_path / "comparison" / "comparison.json").write_text("{}")
+    make(tmp_path / "comparison" / ".hidden", "hidden")
+    make(tmp_path / "a" / "b" / "deeper", "deeper")
+    names = {"plain", "unet", "attention"}
+    assert {card.name for _, card in list_models(tmp_path)} == names
+    assert {card.name for _, card in list_models(tmp_path / "comparison")} == names - {"plain"}
+    for name in ("unet", "attention"):
+        assert remove_model(tmp_path / "comparison" / name)
+    assert [card.name for _, card in list_models(tmp_path)] == ["plain"]
+    assert [p.name for p in (tmp_path / "comparison").glob("[!.]*")] == ["comparison.json"]
+
+
 def test_listing_leaves_out_what_is_damaged(tmp_path: Path) -> None:
     for name in ("one", "two", "three"):
         make(tmp_path / name, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_unet.arrays.axes import Picture
 from napari_unet.config import InputError, TrainConfig
 from napari_unet.training.data import load_data
 
@@ -31,8 +32,8 @@ def test_held_out_images_are_others() -> None:
 def test_a_single_image_is_cut_in_two() -> None:
     data = load_data(settings(), [pair((40, 100))])
     (train,), (held,) = data.train, data.validation
-    assert train.classes.shape == (40, 80)
-    assert held.classes.shape == (40, 20) or not data.validation
+    assert train.truth.shape == (40, 80)
+    assert held.truth.shape == (40, 20) or not data.validation
 
 
 def test_nothing_is_held_out_when_asked() -> None:
@@ -69,7 +70,7 @@ def test_weights_are_balanced_over_the_whole_set() -> None:
     config = settings(weights={"w0": 0, "balance_classes": True})
     data = load_data(config, [pair(seed=k) for k in range(5)])
     sources = [*data.train, *data.validation]
-    by_class = [sum(s.weights[s.classes == k].sum() for s in sources) for k in (0, 1)]
+    by_class = [sum(s.weights[s.truth == k].sum() for s in sources) for k in (0, 1)]
     assert by_class[0] == pytest.approx(by_class[1], rel=1e-3)
     assert np.mean([s.weights.mean() for s in sources]) == pytest.approx(1, rel=1e-3)
 
@@ -100,6 +101,14 @@ def test_what_cannot_be_used_is_told(change, words: str) -> None:
         load_data(settings(), [change(*pair())])
 
 
+def test_the_ignored_value_may_be_negative() -> None:
+    image, labels = pair()
+    labels[-5:] = -1
+    data = load_data(settings(validation=0, labels={"ignore": -1}), [(image, labels)])
+    assert not data.train[0].weights[-5:].any()
+    assert data.train[0].weights[:-5].all()
+
+
 def test_no_pairs_are_told() -> None:
     with pytest.raises(InputError, match="U101"):
         load_data(settings(), [])
@@ -121,3 +130,96 @@ def test_every_dtype_works(dtype: str) -> None:
     data = load_data(settings(validation=0), [(cast, labels.astype(">i4")[:, :])])
     assert data.train[0].image.dtype == np.float32
     assert np.isfinite(data.train[0].image).all()
+
+
+def values(**changes: object) -> TrainConfig:
+    return settings(**{"labels": {"kind": "regression"}, **changes})
+
+
+@pytest.mark.parametrize("shape", [(80,), (40, 50), (12, 40, 20)])
+@pytest.mark.parametrize("dtype", ["u1", ">i2", "f4", "f8", "?"])
+def test_values_have_mean_0_and_spread_1_over_the_training_images(shape, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    pairs = [(rng.random(shape), rng.normal(5, 2, shape).clip(0).astype(dtype)) for _ in range(5)]
+    data = load_data(values(model={"ndim": len(shape)}), pairs)
+    assert len(data.validation) == 1
+    train = np.stack([s.truth for s in data.train])
+    assert (train.dtype, train.shape) == (np.float32, (4, 1, *shape))
+    assert train.mean() == pytest.approx(0, abs=1e-5)
+    assert train.std() == pytest.approx(1, abs=1e-5)
+    raw = {s.image.tobytes(): s.truth for s in (*data.train, *data.validation)}
+    (target,) = data.target
+    found = sorted(float((t * target.spread + target.mean).mean()) for t in raw.values())
+    expected = sorted(float(np.mean(t)) for _, t in pairs)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_target_may_have_channels(place: str) -> None:
+    image, _ = pair()
+    target = np.stack([image, 2 * image, image**2], axis=0 if place == "first" else -1)
+    data = load_data(values(validation=0), [(image, target)])
+    assert data.names == ("value 0", "value 1", "value 2")
+    assert data.train[0].truth.shape == (3, 40, 50)
+    assert data.target[1].mean == pytest.approx(2 * data.target[0].mean)
+
+
+@pytest.mark.parametrize("places", [(0, 0), (0, -1), (-1, 0), (-1, -1)])
+def test_image_and_target_may_have_channels_in_other_places(places: tuple[int, int]) -> None:
+    grey, _ = pair()
+    image = np.stack([grey, grey + 1, grey + 2], axis=places[0])
+    target = np.stack([grey, 2 * grey, 3 * grey], axis=places[1])
+    if places == (0, 0):  # nothing but the axes tells these from two stacks
+        image, target = Picture(image, "CYX"), Picture(target, "CYX")
+    data = load_data(values(validation=0), [(image, target)])
+    assert data.train[0].image.shape == data.train[0].truth.shape == (3, 40, 50)
+
+
+def test_values_that_are_not_known_do_not_count() -> None:
+    image, _ = pair()
+    target = image.copy()
+    target[0], target[1], target[2], target[3] = np.nan, np.inf, 0, -1
+    image[4] = np.nan
+    config = values(validation=0, labels={"kind": "regression", "zero": "unlabelled", "ignore": -1})
+    data = load_data(config, [(image, target)])
+    weights = data.train[0].weights
+    assert not weights[:5].any()
+    assert (weights[5:] == 1).all()
+    assert data.target[0].mean == pytest.approx(target[5:].mean(), rel=1e-5)
+    plain = load_data(values(validation=0), [(image, target)])
+    assert plain.train[0].weights[2:4].all()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda i, t: (i, t * 0 + 3), "U106.*3 in all"),
+        (lambda i, t: (i, t * np.nan), "U105"),
+        (lambda i, t: (i, t[:-1]), "U102.*target 39x50"),
+        (lambda i, t: (i, t + 1j), "U116"),
+    ],
+)
+def test_a_target_that_cannot_be_learned_is_told(change, words: str) -> None:
+    image, _ = pair()
+    with pytest.raises(InputError, match=words):
+        load_data(values(), [change(image, image.copy())])
+
+
+def test_targets_of_different_channels_are_told() -> None:
+    image, _ = pair()
+    with pytest.raises(InputError, match=r"U119.*targets"):
+        load_data(values(), [(image, image), (image, np.stack([image] * 3, axis=-1))])
+
+
+def test_few_bright_pixels_are_normalised_by_percentiles_and_others_by_their_spread() -> None:
+    _, labels = pair()
+    rng = np.random.default_rng(0)
+    even = rng.normal(100, 10, labels.shape)
+    dark = rng.normal(100, 1, labels.shape)
+    dark[:4] += 500
+    for image, how in ((even, "zscore"), (dark, "percentile")):
+        data = load_data(settings(validation=0, normalisation="auto"), [(image, labels)])
+        assert data.normalisation == how
+        assert any(how in note for note in data.notes)
+        fixed = load_data(settings(validation=0, normalisation=how), [(image, labels)])
+        np.testing.assert_array_equal(data.train[0].image, fixed.train[0].image)

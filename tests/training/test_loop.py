@@ -198,13 +198,14 @@ def test_the_folder_explains_itself(tmp_path: Path) -> None:
     assert not leftovers
 
 
-def test_a_loss_that_is_not_finite_is_told_and_the_best_is_kept(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_is_told_and_the_last_checkpoint_is_kept(tmp_path: Path) -> None:
     config = settings(
         epochs=200, optimiser={"name": "sgd", "rate": 10, "momentum": 0.99, "schedule": "constant"},
-        model={"base": 2, "depth": 1, "norm": "none"},
+        model={"base": 2, "depth": 1, "norm": "none"}, steps_per_epoch=1,
     )  # fmt: skip
     with pytest.raises(InputError, match="U153"):
         list(train(config, disks(), tmp_path / "m"))
+    assert load_checkpoint(tmp_path / "m")[1]["step"] >= 1
 
 
 def test_fine_tuning_keeps_classes_that_the_new_labels_lack(tmp_path: Path) -> None:
@@ -226,3 +227,42 @@ def test_a_model_does_not_tell_the_names_of_its_images(tmp_path: Path) -> None:
     for path in (tmp_path / "m").iterdir():
         if path.is_file():
             assert b"secret" not in path.read_bytes(), path.name
+
+
+def test_settings_that_came_later_do_not_keep_a_run_from_going_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(train(settings(), disks(), tmp_path / "m"))
+    arrays, state = load_checkpoint(tmp_path / "m")
+    for later in ("oversample", "terms", "plan"):  # as if written before there were any
+        del state["config"][later]
+    monkeypatch.setattr(
+        "napari_unet.training.loop.load_checkpoint", lambda _folder: (arrays, state)
+    )
+    assert list(train(settings(epochs=4), disks(), tmp_path / "m", resume=True))
+    state["config"]["soul"] = True  # as if written by a later version
+    with pytest.raises(InputError, match=r"U154.*does not know"):
+        list(train(settings(epochs=5), disks(), tmp_path / "m", resume=True))
+
+
+@pytest.mark.parametrize(
+    ("loss", "classes"),
+    [("dice", 2), ("tversky", 1), ("focal", 2), ("focal", 1), ("cross_entropy_dice", 1)],
+)
+def test_every_loss_trains(tmp_path: Path, loss: str, classes: int) -> None:
+    model = {"base": 2, "depth": 1, "classes": classes}
+    events = list(train(settings(loss=loss, model=model, epochs=1), disks(), tmp_path / "m"))
+    assert all(np.isfinite(e.loss) for e in events if isinstance(e, Stepped | Validated))
+
+
+def test_signals_are_learned_row_by_row(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = (rng.random((6, 200)) < 0.5).repeat(5, axis=1).astype(np.uint8)
+    image = labels + rng.normal(0, 0.2, labels.shape)
+    config = settings(
+        model={"ndim": 1, "base": 2, "depth": 2}, patch=64, labels={"kind": "classes"}
+    )
+    list(train(config, [(image, labels)], tmp_path / "m"))
+    model = open_model(tmp_path / "m")
+    assert model.card.training["images"] == 5
+    assert model.predict(image)["classes"].shape == (6, 1000)

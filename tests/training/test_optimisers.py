@@ -44,6 +44,38 @@ def test_lecture_rates_step_once_per_epoch() -> None:
     )
 
 
+def test_poly_falls_as_in_nnu_net() -> None:
+    config = TrainConfig.from_recipe("robust").optimiser
+    rates = [rate_at(config, progress, 0) for progress in (0, 0.25, 0.5, 0.75, 1)]
+    np.testing.assert_allclose(rates, [0.01, 7.719e-3, 5.359e-3, 2.872e-3, 0], rtol=2e-4)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_nesterov_looks_ahead_along_the_momentum(momentum: float) -> None:
+    steps = {}
+    for nesterov in (False, True):
+        network = torch.nn.Linear(1, 1, bias=False)
+        torch.nn.init.zeros_(network.weight)
+        config = OptimiserConfig(
+            name="sgd", rate=1.0, momentum=momentum, decay=0, nesterov=nesterov
+        )
+        optimiser = make_optimiser(network, config)
+        network(torch.ones(1, 1)).sum().backward()
+        optimiser.step()
+        steps[nesterov] = network.weight.item()
+    assert steps[False] == -1
+    assert steps[True] == pytest.approx(-1 - momentum)
+
+
+def test_the_two_readings_of_the_lecture_differ_in_the_decay_alone() -> None:
+    joined, apart = (
+        TrainConfig.from_recipe(name).model_dump() for name in ("lecture", "lecture_decoupled")
+    )
+    assert (joined["optimiser"].pop("name"), apart["optimiser"].pop("name")) == ("adam", "adamw")
+    assert (joined.pop("recipe"), apart.pop("recipe")) == ("lecture", "lecture_decoupled")
+    assert joined == apart
+
+
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle"])
 def test_rate_never_exceeds_what_was_asked(schedule: str) -> None:
     config = OptimiserConfig(rate=0.01, schedule=schedule)

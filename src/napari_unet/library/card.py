@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field
+import numpy as np
+from pydantic import Field, model_validator
 
 from napari_unet.config import Config, ModelConfig
 from napari_unet.tiling import Geometry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 FORMAT = 1
 PALETTE = ("#00000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
@@ -21,6 +27,17 @@ class ClassCard(Config):
     name: str
     value: int
     colour: str = "#e69f00"
+
+
+class TargetCard(Config):
+    """One channel of values: its name, and what 0 and 1 of the network stand for.
+
+    A network says (value - mean) / spread; both numbers are in the units of the target.
+    """
+
+    name: str
+    mean: float = Field(0.0, allow_inf_nan=False)
+    spread: float = Field(1.0, gt=0, allow_inf_nan=False)
 
 
 class GeometryCard(Config):
@@ -48,8 +65,9 @@ class Card(Config):
         None, description="Pixel size of the training images."
     )
     normalisation: Literal["percentile", "zscore", "none"]
-    kind: Literal["instances", "classes"]
-    classes: tuple[ClassCard, ...]
+    kind: Literal["instances", "classes", "regression"]
+    classes: tuple[ClassCard, ...] = Field((), description="Empty in regression.")
+    target: tuple[TargetCard, ...] = Field((), description="In regression, one for each channel.")
     parent: str | None = Field(
         None, description="Name and checksum of the model it was tuned from."
     )
@@ -59,6 +77,22 @@ class Card(Config):
     )
     files: dict[str, str] = Field(default_factory=dict, description="SHA-256 of every other file.")
     checksum: str = Field("", description="SHA-256 of the rest of this card.")
+
+    @model_validator(mode="after")
+    def _check_target(self) -> Self:
+        if len(self.target) != (self.model.classes if self.kind == "regression" else 0):
+            raise ValueError(f"{len(self.target)} targets, {self.model.classes} outputs")
+        return self
+
+
+def restore(logits: NDArray[Any], target: Sequence[TargetCard]) -> NDArray[np.float32]:
+    """Turn what a network says (K, ...) into values in the units of the target, float32."""
+    column = (-1, *(1,) * (logits.ndim - 1))
+    mean, spread = (
+        np.reshape(np.asarray(numbers, np.float64), column)
+        for numbers in ([c.mean for c in target], [c.spread for c in target])
+    )
+    return np.asarray(logits * spread + mean, np.float32)
 
 
 def environment() -> dict[str, str]:

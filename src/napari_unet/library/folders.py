@@ -129,11 +129,13 @@ def read_tensors(folder: str | Path, name: str, card: Card) -> dict[str, NDArray
 def list_models(root: str | Path | None = None) -> list[tuple[Path, Card]]:
     """List the models below `root` (default: the library), newest first.
 
-    Folders whose card cannot be read, and hidden ones, are left out.
+    Those of a comparison stand one folder deeper. Folders whose card cannot be read, and hidden
+    ones, are left out.
     """
     root = Path(root) if root is not None else default_root()
     found = []
-    for path in sorted(root.glob(f"[!.]*/{CARD}"), key=_written_s, reverse=True):
+    cards = (*root.glob(f"[!.]*/{CARD}"), *root.glob(f"[!.]*/[!.]*/{CARD}"))
+    for path in sorted(cards, key=_written_s, reverse=True):
         try:
             found.append((path.parent, read_card(path.parent)))
         except ModelFileError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.ndimage import map_coordinates
@@ -22,24 +22,45 @@ if TYPE_CHECKING:
     from napari_unet.config import AugmentConfig
 
 GRID = 3  # nodes of the elastic field per axis, as in 2015
+GENTLE = 1 / 12  # of an axis: the largest spread of the displacements along it
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A training image in memory: image (C, *S) float32, classes (*S) uint16, weights (*S)."""
+    """A training image in memory, and what the network should say of it.
+
+    Parameters
+    ----------
+    image : float32 array, (C, *S)
+        Normalised, finite everywhere.
+    truth : uint16 array (*S), or float32 array (K, *S)
+        Class indices; or values, NaN where they are not known.
+    weights : float32 array, (*S)
+        0 where a pixel does not count.
+    name : str
+        For messages.
+    """
 
     image: NDArray[np.float32]
-    classes: NDArray[np.uint16]
+    truth: NDArray[Any]
     weights: NDArray[np.float32]
     name: str
+
+    @property
+    def has_values(self) -> bool:
+        """Whether the truth is values rather than classes."""
+        return self.truth.dtype.kind == "f"
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What the network is shown: image (C, *S), and classes and weights (*S') at its centre."""
+    """What the network is shown: an image (C, *S), and the truth and weights at its centre.
+
+    The truth is int64 classes (*S') or float32 values (K, *S'); weights are float32 (*S').
+    """
 
     image: NDArray[np.float32]
-    classes: NDArray[np.int64]
+    truth: NDArray[Any]
     weights: NDArray[np.float32]
 
 
@@ -59,7 +80,7 @@ def draw_patch(
     centre : sequence of int
         The pixel in the middle of the patch.
     sizes : pair of tuples of int
-        Size of the image patch, and of the classes and weights in its centre.
+        Size of the image patch, and of the truth and weights in its centre.
     config : AugmentConfig or None
         What to vary.
     rng : numpy.random.Generator
@@ -68,7 +89,8 @@ def draw_patch(
     Returns
     -------
     Patch
-        The image is interpolated linearly; classes and weights are those of the nearest pixel.
+        Image and values are interpolated linearly, and a value that is made of one that is not
+        known does not count; classes and weights are those of the nearest pixel.
     """
     size, labelled = sizes
     coords = grid(size)  # (ndim, *size), relative to the centre
@@ -76,14 +98,27 @@ def draw_patch(
         coords = _deform(coords, config, rng)
     coords += np.reshape(np.asarray(centre, np.float64), (-1,) + (1,) * len(size))
     if config is None:
-        where = _nearest(coords, source.classes.shape)
+        where = _nearest(coords, source.weights.shape)
         image = np.stack([channel[where] for channel in source.image])
     else:
         image = np.stack([_linear(channel, coords) for channel in source.image])
         image = _vary_grey(image, config, rng)
     core = tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(size, labelled, strict=True))
-    where = _nearest(coords[(slice(None), *core)], source.classes.shape)
-    return Patch(image, source.classes[where].astype(np.int64), source.weights[where])
+    return Patch(image, *_look_up(source, coords[(slice(None), *core)], exact=config is None))
+
+
+def _look_up(
+    source: Source, coords: NDArray[np.float64], *, exact: bool
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """Return truth and weights at the places `coords` (ndim, *S'); `exact` ones are pixels."""
+    where = _nearest(coords, source.weights.shape)
+    weights = source.weights[where]
+    if not source.has_values:
+        return source.truth[where].astype(np.int64), weights
+    if exact:
+        return np.stack([channel[where] for channel in source.truth]), weights
+    values = np.stack([_linear(channel, coords) for channel in source.truth])
+    return values, np.where(np.isfinite(values).all(axis=0), weights, np.float32(0))
 
 
 def grid(size: Sequence[int]) -> NDArray[np.float64]:
@@ -99,9 +134,12 @@ def elastic_field(
 
     Displacements of N(0, spread_px) per component on a coarse grid with 3 nodes per axis
     (corners, mid-edges, centre), interpolated to every pixel by cubic splines
-    (Ronneberger et al. 2015, section 3.1).
+    (Ronneberger et al. 2015, section 3.1). Along a short axis, such as those of a small volume,
+    the spread is at most a `GENTLE` part of its length: nodes stand half of it apart, and an
+    image that is displaced by much of that is torn rather than deformed.
     """
-    field = rng.normal(0.0, spread_px, (len(size), *(GRID,) * len(size)))
+    spreads = np.reshape([min(spread_px, GENTLE * n) for n in size], (-1, *(1,) * len(size)))
+    field = rng.normal(0.0, spreads, (len(size), *(GRID,) * len(size)))
     for axis, n in enumerate(size, start=1):
         field = np.moveaxis(np.tensordot(_cubic(n), field, axes=(1, axis)), 0, axis)
     return field

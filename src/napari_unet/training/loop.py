@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from napari_unet.arrays.writing import check_writable
-from napari_unet.config import InputError, TrainConfig, overlay
+from napari_unet.config import REGRESSION, InputError, TrainConfig
 from napari_unet.events import Finished, Noted, Saved, Started
 from napari_unet.library.checkpoints import FOLDER as CHECKPOINTS
 from napari_unet.library.checkpoints import load_checkpoint
 from napari_unet.library.folders import CARD, WEIGHTS, read_card, read_tensors, verify
 from napari_unet.models.device import choose_device, is_out_of_memory
-from napari_unet.targets.grammar import Grammar
 from napari_unet.training.data import load_data
+from napari_unet.training.plan import fit
 from napari_unet.training.record import write_record
 from napari_unet.training.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from napari_unet.events import TrainEvent
     from napari_unet.library.card import Card
-    from napari_unet.training.data import Pair, TrainingData
+    from napari_unet.training.pairs import Pair
+
+    Checkpoint = tuple[dict[str, NDArray[Any]], dict[str, Any]]
 
 
 def train(
@@ -45,9 +50,11 @@ def train(
     Parameters
     ----------
     config : TrainConfig
-        What to learn and how. Channels and classes follow the data.
+        What to learn and how. Channels and classes follow the data, and so does what `plan`
+        and `normalisation` leave open.
     pairs : sequence of (image, labels)
-        Pictures, arrays or paths; see `load_data`.
+        Pictures, arrays or paths; in regression an image takes the place of the labels. See
+        `load_data`.
     folder : str or Path
         The model folder to be; must not hold a model yet, unless it is resumed.
     parent : str or Path, optional
@@ -122,16 +129,18 @@ def prepare(
     card = verify(parent) if parent is not None else None
     if card is not None:
         config = _inherit(config, card)
-    data = load_data(config, pairs, _known(card, config))
+    data = load_data(config, pairs, card)
+    _check_channels(card, data.channels)
+    config = _keep_patches(config, checkpoint)
+    config, planned = fit(config, data, device, keep_network=card is not None)
+    data = replace(data, notes=(*data.notes, *planned))
     notes = list(data.notes)
-    config = _fit(config, data, card)
     if config.threads:
         torch.set_num_threads(config.threads)
     run = Run(config, data, folder, device)
     if checkpoint is not None:
-        arrays, state = checkpoint
-        _same_settings(config, state["config"])
-        run.restore(arrays, state)
+        _same_settings(config, checkpoint)
+        run.restore(*checkpoint)
         notes.append(f"resumed at step {run.step}")
     elif parent is not None and card is not None:
         notes += _take_over(run, Path(parent), card)
@@ -153,49 +162,45 @@ def _check_free(folder: Path, *, resume: bool) -> None:
 
 def _inherit(config: TrainConfig, card: Card) -> TrainConfig:
     """Take the network and the normalisation of the parent."""
+    model = card.model
+    if card.target and config.loss not in REGRESSION:  # its logits are values, not classes
+        model = model.model_copy(update={"classes": config.model.classes})
     return config.model_copy(
         update={
-            "model": card.model,
+            "model": model,
             "normalisation": card.normalisation,
-            "loss": _loss(config, card),
+            "loss": _loss(config.loss, model.classes),
         }
     )
 
 
-def _loss(config: TrainConfig, card: Card) -> str:
-    if card.model.classes == 1 and config.loss == "cross_entropy":
+def _loss(loss: str, logits: int) -> str:
+    """Return the loss for as many logits as the parent has."""
+    if logits == 1 and loss == "cross_entropy":
         return "bce"
-    if card.model.classes > 1 and config.loss == "bce":
+    if logits > 1 and loss == "bce":
         return "cross_entropy"
-    return config.loss
+    return loss
 
 
-def _known(card: Card | None, config: TrainConfig) -> Grammar | None:
-    """Return what label values meant to the parent, if it learned from labels of the same kind."""
-    if card is None or card.kind != config.labels.kind:
-        return None
-    return Grammar(tuple(c.value for c in card.classes), tuple(c.name for c in card.classes))
-
-
-def _fit(config: TrainConfig, data: TrainingData, card: Card | None) -> TrainConfig:
-    """Give the network the channels and classes of the data."""
-    if card is not None and card.model.in_channels != data.channels:
+def _check_channels(card: Card | None, channels: int) -> None:
+    if card is not None and card.model.in_channels != channels:
         raise InputError(
             "U119",
             f"model {card.name!r} wants {card.model.in_channels} channels, "
-            f"the images have {data.channels}",
+            f"the images have {channels}",
             "choose images like those it was trained on",
         )
-    classes = len(data.grammar.names)
-    if config.model.classes == 1 and classes > 2:
-        raise InputError(
-            "U151",
-            f"one logit cannot tell {classes} classes apart",
-            "choose another recipe or loss",
-        )
-    wanted = 1 if config.model.classes == 1 else max(classes, 2)
-    changes = {"model": {"in_channels": data.channels, "classes": wanted}}
-    return TrainConfig.model_validate(overlay(config.model_dump(), changes))
+
+
+def _keep_patches(config: TrainConfig, checkpoint: Checkpoint | None) -> TrainConfig:
+    """Take the patch and batch that the run began with: by now the memory may be another."""
+    if checkpoint is None or config.plan != "full":
+        return config
+    stored = _stored(checkpoint)
+    return config.model_copy(
+        update={"patch": config.patch or stored.patch, "batch": config.batch or stored.batch}
+    )
 
 
 def _take_over(run: Run, parent: Path, card: Card) -> list[str]:
@@ -207,18 +212,34 @@ def _take_over(run: Run, parent: Path, card: Card) -> list[str]:
     notes = [f"fine-tuned from {card.name!r}"]
     replaced = sorted(set(own) - set(fitting))
     if replaced:
+        what = "channels of values" if card.target else "classes"
         notes.append(
-            f"the head was replaced: {card.name!r} has {len(card.classes)} classes, "
-            f"these labels have {len(run.data.grammar.names)} ({', '.join(replaced)})"
+            f"the head was replaced: {card.name!r} has {len(card.target or card.classes)} {what}, "
+            f"this run has {len(run.data.names)} ({', '.join(replaced)})"
         )
     return notes
 
 
-def _same_settings(config: TrainConfig, stored: dict[str, Any]) -> None:
-    """Refuse to go on with other settings than those the run began with; budgets may grow."""
-    now = config.model_dump(mode="json")
-    free = {"epochs", "minutes", "device", "threads", "recipe"}
-    differing = sorted(k for k in now if k not in free and now[k] != stored.get(k))
+def _stored(checkpoint: Checkpoint) -> TrainConfig:
+    """Read the settings of a checkpoint; those that came later have their defaults."""
+    try:
+        return TrainConfig.model_validate(checkpoint[1]["config"])
+    except ValueError as error:
+        raise InputError(
+            "U154",
+            "the checkpoint was written with settings that this version does not know",
+            "resume with the version it began with, or train into a new folder",
+        ) from error
+
+
+def _same_settings(config: TrainConfig, checkpoint: Checkpoint) -> None:
+    """Refuse to go on with other settings than those the run began with; budgets may grow.
+
+    The plan itself does not count: what was planned does.
+    """
+    free = {"epochs", "minutes", "device", "threads", "recipe", "plan"}
+    now, then = config.model_dump(), _stored(checkpoint).model_dump()
+    differing = sorted(k for k in now if k not in free and now[k] != then[k])
     if differing:
         raise InputError(
             "U154",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 WARM_UP = 0.15  # share of a one-cycle run in which the rate rises
 LOWEST = 0.01  # of the highest rate, where cosine and one-cycle begin or end
+POWER = 0.9  # of the poly schedule: that of nnU-Net (Isensee et al. 2021)
 
 
 def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
@@ -28,6 +29,7 @@ def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.O
             lr=config.rate,
             momentum=config.momentum,
             weight_decay=config.decay,
+            nesterov=config.nesterov and config.momentum > 0,
         )
     if config.name == "adam":
         return torch.optim.Adam(network.parameters(), lr=config.rate, weight_decay=config.decay)
@@ -52,6 +54,8 @@ def rate_at(config: OptimiserConfig, progress: float, epoch: int) -> float:
         if progress < WARM_UP:
             return config.rate * _cosine(1 - progress / WARM_UP)
         return config.rate * _cosine((progress - WARM_UP) / (1 - WARM_UP))
+    if config.schedule == "poly":
+        return float(config.rate * (1 - min(max(progress, 0.0), 1.0)) ** POWER)
     return config.rate
 
 

@@ -63,7 +63,7 @@ def probe(
 def _card(run: Run, parent: str | None) -> Card:
     geometry, grammar = run.geometry, run.data.grammar
     best = [row for row in run.history if row["best"]]
-    scores = {k: round(v, 6) for k, v in best[-1].items() if np.isfinite(v)} if best else {}
+    scores = {k: v for k, v in best[-1].items() if np.isfinite(v)} if best else {}
     classes = tuple(
         ClassCard(name=name, value=value, colour=PALETTE[k % len(PALETTE)])
         for k, (name, value) in enumerate(zip(grammar.names, grammar.values, strict=True))
@@ -79,9 +79,10 @@ def _card(run: Run, parent: str | None) -> Card:
         ),
         axes=AXES[run.config.model.ndim],
         spacing=run.data.spacing,
-        normalisation=run.config.normalisation,
+        normalisation=run.data.normalisation,
         kind=run.config.labels.kind,
         classes=classes,
+        target=run.data.target,
         parent=parent,
         training={
             "steps": run.step,

@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_unet.config import LOSSES, InputError, resolve_name
+from napari_unet.config import InputError
 from napari_unet.events import Stepped, Validated
 from napari_unet.library.checkpoints import save_checkpoint
 from napari_unet.models.device import place
 from napari_unet.models.geometry import measure
+from napari_unet.models.memory import BATCH, PATCH
 from napari_unet.models.registry import build
+from napari_unet.training.losses import make_loss
 from napari_unet.training.optimisers import make_optimiser, rate_at
+from napari_unet.training.plan import patch_sizes
 from napari_unet.training.sampling import Sampler
-from napari_unet.training.validation import Score, settle, validate
+from napari_unet.training.validation import Score, count_read, settle, validate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,9 +32,9 @@ if TYPE_CHECKING:
     from napari_unet.config import TrainConfig
     from napari_unet.training.data import TrainingData
 
-PATCH: Mapping[int, int] = {1: 4096, 2: 128, 3: 48}  # edge in pixels, by dimension
-BATCH: Mapping[int, int] = {1: 16, 2: 4, 3: 2}  # small batches: more steps in a short run
-FEWEST_STEPS = 8  # per epoch: a validation should not cost more than it watches over
+FEWEST_STEPS = 8  # per epoch
+VALIDATION_SHARE = 0.25  # the most that a validation may cost of the steps it watches over
+PASSES = 3  # what a step costs for each pixel: forward once, and backward, which is twice as much
 SAVE_EVERY_S = 20.0  # the most that a crash can cost
 _SETTLING = 2**31  # keeps the patches of `settle` apart from those of the steps
 
@@ -42,7 +45,7 @@ class Run:
     Parameters
     ----------
     config : TrainConfig
-        Settings, with channels and classes already those of the data.
+        Settings, already fitted to the data (see `plan.fit`).
     data : TrainingData
         What to learn from.
     folder : Path
@@ -61,9 +64,9 @@ class Run:
             self.network = build(config.model)
         place(self.network, device, config.model.ndim)
         self.optimiser = make_optimiser(self.network, config.optimiser)
-        self.loss = resolve_name(LOSSES[config.loss])
+        self.loss = make_loss(config)
         self.batch = config.batch or BATCH[config.model.ndim]
-        self.sampler = Sampler(data.train, self._patch_sizes())
+        self.sampler = Sampler(data.train, self._patch_sizes(), config.oversample)
         self.steps_per_epoch = config.steps_per_epoch or self._one_pass()
         self.step, self.epoch = 0, 0
         self.elapsed_s = 0.0  # time spent working: a pause does not count
@@ -108,13 +111,13 @@ class Run:
                 group["lr"] = rate
             rng = np.random.default_rng([self.config.seed, self.step])
             arrays = self.sampler.batch(self.batch, self.config.augment, rng)
-            image, classes, weights = (torch.from_numpy(a).to(self.device) for a in arrays)
+            image, truth, weights = (torch.from_numpy(a).to(self.device) for a in arrays)
             self.network.train()
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(int(rng.integers(2**62)))  # dropout
-                loss = self.loss(self.network(image), classes, weights)
+                loss = self.loss(self.network(image), truth, weights)
             self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             if self.config.optimiser.clip:
                 torch.nn.utils.clip_grad_norm_(
                     self.network.parameters(), self.config.optimiser.clip
@@ -136,7 +139,7 @@ class Run:
         with self._clock():
             seed = (self.config.seed, _SETTLING, self.epoch)
             settle(self.network, self.sampler, self.batch, seed, self.device)
-            score = self._score()
+            score = validate(self.network, self.data, self.geometry, self.loss)
             best = score.selector > self.best_score
             if best:
                 self.best_score, self.best = score.selector, self.parameters()
@@ -205,11 +208,6 @@ class Run:
         """Whether a crash now would cost more than it may."""
         return self.elapsed_s - self.saved_at_s > SAVE_EVERY_S
 
-    def _score(self) -> Score:
-        held_out = self.data.validation or self.data.train
-        names = self.data.grammar.names
-        return validate(self.network, held_out, self.geometry, self.config.loss, names)
-
     def _row(self, score: Score, *, best: bool) -> dict[str, float]:
         rate = self.optimiser.param_groups[0]["lr"]
         loss = float(np.mean(self.losses)) if self.losses else math.nan
@@ -226,12 +224,8 @@ class Run:
 
     def _patch_sizes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Size of the image patch and of its labelled centre: legal, not larger than the data."""
-        ndim = self.config.model.ndim
-        edge = self.config.patch or PATCH[ndim]
-        largest = np.max([s.classes.shape for s in self.data.train], axis=0)
-        image = tuple(
-            self.geometry.input_size(axis, int(min(edge, largest[axis]))) for axis in range(ndim)
-        )
+        edge = self.config.patch or PATCH[self.config.model.ndim]
+        image = patch_sizes(self.geometry, edge, self.data.train)
         if self.config.model.norm == "batch" and self.batch * self._coarsest(image) == 1:
             image = tuple(self.geometry.legal(axis, n + 1) for axis, n in enumerate(image))
         lost = self.geometry.lost
@@ -243,9 +237,12 @@ class Run:
         return math.prod((n - smallest) // step + 1 for n, smallest, step in cells)
 
     def _one_pass(self) -> int:
+        """Count the steps that see every pixel once, or more where a validation costs too much."""
         labelled = sum(int((s.weights > 0).sum()) for s in self.data.train)
-        per_step = self.batch * math.prod(self.sampler.sizes[1])
-        return max(FEWEST_STEPS, math.ceil(labelled / per_step))
+        image, centre = (self.batch * math.prod(size) for size in self.sampler.sizes)
+        read = count_read(self.data.validation or self.data.train, self.geometry)
+        worth = read / (VALIDATION_SHARE * PASSES * image)
+        return max(FEWEST_STEPS, math.ceil(labelled / centre), math.ceil(worth))
 
     @contextmanager
     def _clock(self) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from napari_unet.config import AugmentConfig
 
 KEPT_PLACES = 2**17  # per image and class; more would not change the odds
-BALANCED = 0.5  # share of patches whose centre is drawn class by class
 
 
 class Sampler:
-    """Draws patches whose centres are labelled: half of them by area, half by class.
+    """Draws patches whose centres are labelled: some by area, some class by class.
 
     The sampler has no state that moves: `rng` decides everything, so a run that goes on after
     a stop sees the patches it would have seen.
@@ -31,13 +30,20 @@ class Sampler:
         The training images.
     sizes : pair of tuples of int
         Sizes of the image patch and of its labelled centre (see `draw_patch`).
+    by_class : float
+        Share of the patches that are drawn class by class, 0 to 1. Values have no classes: all
+        their labelled pixels are alike.
     """
 
     def __init__(
-        self, sources: Sequence[Source], sizes: tuple[tuple[int, ...], tuple[int, ...]]
+        self,
+        sources: Sequence[Source],
+        sizes: tuple[tuple[int, ...], tuple[int, ...]],
+        by_class: float = 0.5,
     ) -> None:
         self.sources = sources
         self.sizes = sizes
+        self.by_class = by_class
         self._places: list[tuple[int, NDArray[np.intp]]] = []  # (source, flat indices)
         classes, counts = [], []
         for number, source in enumerate(sources):
@@ -46,27 +52,27 @@ class Sampler:
                 classes.append(value)
                 counts.append(len(places))
         area = np.asarray(counts, float)
-        by_class = np.asarray(classes)
-        even = area / np.bincount(by_class, weights=area)[by_class]
+        index = np.asarray(classes)
+        even = area / np.bincount(index, weights=area)[index]
         self._by_area = area / area.sum()
         self._by_class = even / even.sum()
 
     def draw(self, config: AugmentConfig | None, rng: np.random.Generator) -> Patch:
         """Draw one patch."""
-        odds = self._by_class if rng.random() < BALANCED else self._by_area
+        odds = self._by_class if rng.random() < self.by_class else self._by_area
         number, places = self._places[rng.choice(len(odds), p=odds)]
         source = self.sources[number]
-        centre = np.unravel_index(rng.choice(places), source.classes.shape)
+        centre = np.unravel_index(rng.choice(places), source.weights.shape)
         return draw_patch(source, [int(c) for c in centre], self.sizes, config, rng)
 
     def batch(
         self, count: int, config: AugmentConfig | None, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
-        """Draw image (B, C, *S), classes (B, *S') and weights (B, *S') of `count` patches."""
+    ) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[np.float32]]:
+        """Draw image (B, C, *S), truth (B, ...) and weights (B, *S') of `count` patches."""
         patches = [self.draw(config, rng) for _ in range(count)]
         return (
             np.stack([p.image for p in patches]),
-            np.stack([p.classes for p in patches]),
+            np.stack([p.truth for p in patches]),
             np.stack([p.weights for p in patches]),
         )
 
@@ -76,8 +82,10 @@ def _labelled_places(
 ) -> list[tuple[int, NDArray[np.intp]]]:
     """List `(class, shuffled flat indices of its labelled pixels)` for the classes present."""
     labelled = source.weights > 0
+    if source.has_values:
+        return [(0, rng.permutation(np.flatnonzero(labelled)))]
     found = []
-    for value in np.unique(source.classes[labelled]):
-        places = np.flatnonzero(labelled & (source.classes == value))
+    for value in np.unique(source.truth[labelled]):
+        places = np.flatnonzero(labelled & (source.truth == value))
         found.append((int(value), rng.permutation(places)))
     return found

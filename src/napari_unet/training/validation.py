@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from napari_unet.arrays.intensity import Intensity
-from napari_unet.config import LOSSES, resolve_name
 from napari_unet.metrics.pixels import class_scores, confusion, mean_scores
 from napari_unet.models.tiles import run_tile
 from napari_unet.tiling import AUTO_TILE, plan_tiles
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from napari_unet.library.card import TargetCard
     from napari_unet.tiling import Geometry
     from napari_unet.training.augment import Source
+    from napari_unet.training.data import TrainingData
+    from napari_unet.training.losses import Loss
     from napari_unet.training.sampling import Sampler
 
 SETTLING = 32  # patches from which running statistics are taken
@@ -29,7 +32,7 @@ SETTLING = 32  # patches from which running statistics are taken
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Loss and scores of one validation; `selector` is what the best network maximises."""
+    """Loss and scores of one validation: their means, and those of each class or channel."""
 
     loss: float
     means: dict[str, float]
@@ -37,36 +40,83 @@ class Score:
 
     @property
     def selector(self) -> float:
-        """Mean Dice over foreground classes; where none is defined, minus the loss."""
-        dice = self.means["dice"]
+        """What the best network maximises: mean Dice over foreground classes, else minus the loss.
+
+        Dice is not defined in regression, nor where neither truth nor prediction has foreground.
+        """
+        dice = self.means.get("dice", np.nan)
         return dice if np.isfinite(dice) else -self.loss
 
 
-def validate(
-    network: nn.Module,
-    sources: Sequence[Source],
-    geometry: Geometry,
-    loss: str,
-    names: Sequence[str],
-) -> Score:
-    """Predict every source by overlap-tile and compare with its classes, where labelled."""
+def validate(network: nn.Module, data: TrainingData, geometry: Geometry, loss: Loss) -> Score:
+    """Predict what is held out (or else all) by overlap-tile and score it where it is labelled."""
     network.eval()
-    n = len(names)
-    counts = np.zeros((n, n), np.int64)
+    tally = _Values(data.target) if data.target else _Classes(data.names)
     total, labelled = 0.0, 0
-    for source in sources:
+    for source in data.validation or data.train:
         logits = _predict(network, source.image, geometry)
         valid = source.weights > 0
-        found = logits.argmax(axis=0) if len(logits) > 1 else logits[0] > 0
-        counts += confusion(found, source.classes, n, valid)
+        tally.add(logits, source.truth, valid)
         total += _loss(loss, logits, source) * int(valid.sum())
         labelled += int(valid.sum())
-    per_class = class_scores(counts)
-    return Score(
-        loss=total / max(labelled, 1),
-        means=mean_scores(counts),
-        classes={names[k]: dict(scores) for k, scores in per_class.items()},
-    )
+    return Score(total / max(labelled, 1), *tally.scores())
+
+
+class _Classes:
+    """Counts pixels by true and predicted class."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+        self.counts = np.zeros((len(names), len(names)), np.int64)
+
+    def add(
+        self, logits: NDArray[np.float32], truth: NDArray[Any], valid: NDArray[np.bool_]
+    ) -> None:
+        """Count the valid pixels of one image."""
+        found = logits.argmax(axis=0) if len(logits) > 1 else logits[0] > 0
+        self.counts += confusion(found, truth, len(self.names), valid)
+
+    def scores(self) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+        """Return means over foreground classes, and the scores of each class."""
+        each = class_scores(self.counts)
+        return mean_scores(self.counts), {self.names[k]: scores for k, scores in each.items()}
+
+
+class _Values:
+    """Adds up squared and absolute errors of each channel, in the units of the target."""
+
+    def __init__(self, target: Sequence[TargetCard]) -> None:
+        self.names = [channel.name for channel in target]
+        self.spreads = np.asarray([channel.spread for channel in target])
+        self.squares, self.sizes = np.zeros(len(target)), np.zeros(len(target))
+        self.count = 0
+
+    def add(
+        self, logits: NDArray[np.float32], truth: NDArray[Any], valid: NDArray[np.bool_]
+    ) -> None:
+        """Add the errors in the valid pixels of one image."""
+        errors = (logits[:, valid].astype(np.float64) - truth[:, valid]) * self.spreads[:, None]
+        self.squares += (errors**2).sum(axis=1)
+        self.sizes += np.abs(errors).sum(axis=1)
+        self.count += errors.shape[1]
+
+    def scores(self) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+        """Return mse, rmse and mae: over all channels, and of each."""
+        squares, sizes = self.squares / max(self.count, 1), self.sizes / max(self.count, 1)
+        each = zip(self.names, squares, sizes, strict=True)
+        by_name = {name: _errors(square, size) for name, square, size in each}
+        return _errors(squares.mean(), sizes.mean()), by_name
+
+
+def _errors(square: float, size: float) -> dict[str, float]:
+    return {"mse": float(square), "rmse": float(np.sqrt(square)), "mae": float(size)}
+
+
+def count_read(sources: Sequence[Source], geometry: Geometry) -> int:
+    """Count the pixels that a validation of `sources` reads, context and all."""
+    shapes = [source.weights.shape for source in sources]
+    plans = [plan_tiles(shape, AUTO_TILE[len(shape)], geometry) for shape in shapes]
+    return sum(math.prod(r.stop - r.start for r in tile.read) for plan in plans for tile in plan)
 
 
 def settle(
@@ -111,10 +161,7 @@ def _predict(
     return logits
 
 
-def _loss(name: str, logits: NDArray[np.float32], source: Source) -> float:
-    value = resolve_name(LOSSES[name])(
-        torch.from_numpy(logits)[None],
-        torch.from_numpy(source.classes.astype(np.int64))[None],
-        torch.from_numpy(source.weights)[None],
-    )
-    return float(value)
+def _loss(loss: Loss, logits: NDArray[np.float32], source: Source) -> float:
+    truth = source.truth if source.has_values else source.truth.astype(np.int64)
+    tensors = (torch.from_numpy(a)[None] for a in (logits, truth, source.weights))
+    return float(loss(*tensors))
