@@ -117,6 +117,7 @@ TRAININGS: dict[str, tuple[Words, str, str]] = {
     "setting out of range": (given("--set", "model.depth=99"), "U150", "model.depth = 99"),
     "a word for a number": (given("--set", "batch=many"), "U150", "batch"),
     "a word for a group": (given("--set", "model=unet"), "U150", "model"),
+    "a word for the labels": (given("--set", "labels=regression"), "U150", "labels"),
     "no value": (given("--set", "batch"), "U170", "KEY=VALUE"),
     "two budgets": (given("--minutes", 1), "U152", ""),
     "negative budget": (lambda f: [*train(f)[:-2], "--minutes", "-1"], "U150", "minutes"),

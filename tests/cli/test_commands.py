@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from napari_unet.arrays.files import open_picture
 from napari_unet.cli.parser import make_parser
 from napari_unet.config import ARCHITECTURES
 from napari_unet.inference.model import open_model
-from napari_unet.metrics.evaluate import evaluate
 from napari_unet.targets.weights import weight_map
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "demo", "architectures", "describe", "weights", "train", "predict", "evaluate", "models",
-     "engine"],
+    ["", "demo", "architectures", "describe", "weights", "train", "predict", "evaluate", "compare",
+     "models", "engine"],
 )  # fmt: skip
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
@@ -40,18 +40,44 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 def test_the_zoo_is_listed(cli: Cli) -> None:
     rows = json.loads(cli("architectures", "--json").out)
     assert [row["name"] for row in rows] == list(ARCHITECTURES)
-    assert all(set(row) == {"name", "title", "paper", "ndim"} for row in rows)
-    assert len(cli("architectures").out.splitlines()) == len(ARCHITECTURES)
+    for row in rows:
+        architecture = ARCHITECTURES[row["name"]]
+        assert (row["title"], row["paper"]) == (architecture.title, architecture.paper)
+        assert row["ndim"] == list(architecture.ndim)
+        assert row["variants"] == list(architecture.variants)
+        assert row["options"] == list(architecture.options)
+    head, *lines = cli("architectures").out.splitlines()
+    assert head.split() == ["name", "title", "variants", "options", "paper"]
+    assert [line.split()[0] for line in lines] == list(ARCHITECTURES)
 
 
 def test_the_network_of_2015_is_described(cli: Cli) -> None:
     card = json.loads(cli("describe", "unet2015", "--json").out)
     assert card["parameters"] == 31_030_658
     assert card["geometry"]["lost"] == [92, 92]
-    words = cli("describe", "unet2015").out
-    assert "31,030,658 parameters" in words
+    release = json.loads(cli("describe", "unet2015", "--variant", "release", "--json").out)
+    assert release["config"]["variant"] == "release"
     small = json.loads(cli("describe", "unet", "--base", 2, "--set", "depth=1", "--json").out)
     assert (small["config"]["base"], small["config"]["depth"]) == (2, 1)
+
+
+def test_a_description_in_words_has_a_line_for_each_layer(cli: Cli) -> None:
+    words = ("describe", "unet2015")
+    card = json.loads(cli(*words, "--json").out)
+    head, *lines = cli(*words).out.splitlines()
+    assert head.split() == ["layer", "kind", "kernel", "field", "output", "parameters"]
+    assert [line.split()[0] for line in lines[:-3]] == [row["name"] for row in card["layers"]]
+    told = "\n".join(lines[-3:])
+    for words in ("31,030,658 parameters", "step 16x16, margin 96x96, lost 92x92", "to train"):
+        assert words in told
+
+
+def test_a_network_is_drawn(cli: Cli, tmp_path: Path) -> None:
+    done = cli("describe", "unet", "--base", 2, "--svg", tmp_path / "u.svg", "--json")
+    assert json.loads(done.out)["name"] == "unet"
+    assert ElementTree.parse(tmp_path / "u.svg").getroot().tag.endswith("svg")
+    (tmp_path / "file").write_text("")
+    assert cli("describe", "unet", "--svg", tmp_path / "file/u.svg").err[:5] == "U130:"
 
 
 def test_a_model_is_described_as_it_is(
@@ -85,10 +111,23 @@ def test_weights_are_those_of_the_function(
     np.testing.assert_array_equal(found, np.stack([maps.classes, maps.border, maps.total]))
 
 
+def test_weights_of_another_formula_have_its_numbers(cli: Cli, tmp_path: Path) -> None:
+    labels = np.zeros((40, 40), np.uint16)
+    labels[:, 5:12], labels[:, 16:22] = 1, 2
+    np.save(tmp_path / "l.npy", labels)
+    for flags, w0, sigma in ((), 50, 6), (("--w0", 3, "--sigma", 2), 3, 2):
+        out = tmp_path / f"{w0}.npy"
+        words = ("weights", tmp_path / "l.npy", out, "--formula", "falk2019", *flags)
+        assert cli(*words) == (0, "", "")
+        maps = weight_map(labels, w0, sigma, formula="falk2019")
+        np.testing.assert_array_equal(np.load(out)[2], maps.total)
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
         (["none.npy", "w.npy"], "U126"),
+        (["l.npy", "w.npy", "--formula", "luck"], "U170"),
         (["l.npy", "w.png"], "U150"),
         (["l.npy", "l.npy"], "U130"),
         (["l.npy", "l.npy/w.npy"], "U130"),
@@ -111,7 +150,7 @@ def test_bad_words_for_weights_are_refused(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_prediction_is_that_of_the_model_and_is_evaluated(
+def test_a_prediction_is_that_of_the_model(
     cli: Cli, files: Path, model: Path, tmp_path: Path
 ) -> None:
     words = ("predict", model, files / "i.tif")
@@ -124,21 +163,4 @@ def test_a_prediction_is_that_of_the_model_and_is_evaluated(
     np.testing.assert_array_equal(group["probabilities"][:], expected["probabilities"])
     written = open_picture(tmp_path / "o.tif", ndim=2, labels=True)
     assert (written.axes, written.spacing) == ("YX", (0.5, 0.5))
-    truth = np.asarray(open_picture(files / "l.tif", ndim=2, labels=True).data)
-    for kind in ("classes", "instances"):
-        scores = evaluate(expected["classes"], truth, kind)
-        for found in (tmp_path / "o.tif", tmp_path / "o.zarr/classes"):
-            done = cli("evaluate", found, files / "l.tif", "--kind", kind, "--json")
-            assert json.loads(done.out) == json.loads(json.dumps(scores))
-    assert json.loads(cli("evaluate", files / "l.tif", files / "l.tif").out)["accuracy"] == 1
-
-
-def test_signals_are_evaluated_too_and_shapes_are_compared(cli: Cli, tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.arange(9) % 3)
-    np.save(tmp_path / "b.npy", np.arange(8) % 3)
-    np.save(tmp_path / "c.npy", np.full(9, np.nan))
-    a, b, c = (tmp_path / f"{name}.npy" for name in "abc")
-    assert json.loads(cli("evaluate", a, a, "--json").out)["mean"]["dice"] == 1
-    assert cli("evaluate", a, b).err[:5] == "U102:"
-    assert json.loads(cli("evaluate", c, a, "--kind", "regression", "--json").out)["mse"] is None
-    assert cli("evaluate", a, tmp_path / "none.npy").err[:5] == "U126:"
+    np.testing.assert_array_equal(np.asarray(written.data), expected["classes"])

@@ -11,7 +11,7 @@ import pytest
 from napari_unet.arrays.samples import touching_cells
 from napari_unet.arrays.writing import write_array
 from napari_unet.cli import main
-from napari_unet.cli.demo import load_lesson
+from napari_unet.cli.demo import load_lesson, settings
 from napari_unet.library.folders import list_models
 
 if TYPE_CHECKING:
@@ -36,6 +36,13 @@ def test_a_folder_is_a_lesson_of_one_kind_of_image(folder: Path) -> None:
     assert len(lesson.pairs) == 2
     assert lesson.kind == "instances"
     assert lesson.ndim == 2
+
+
+@pytest.mark.parametrize(("sample", "ndim"), [("cells", 2), ("signals", 1)])
+def test_a_sample_says_how_many_dimensions_it_has(sample: str, ndim: int) -> None:
+    lesson = load_lesson(sample)
+    assert lesson.ndim == ndim
+    assert settings(lesson, 1).model.ndim == ndim
 
 
 def test_without_a_window(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from napari_unet.arrays.files import open_picture
 from napari_unet.library.folders import read_card, verify
-from tests.cli.conftest import everything
+from tests.cli.conftest import TINY, everything
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,11 +33,25 @@ def test_models_are_listed(cli: Cli, copy: Path, monkeypatch: pytest.MonkeyPatch
         done = cli("models", "list", *where, "--json")
         (row,) = json.loads(done.out)
         assert (row["path"], row["name"], row["architecture"]) == (str(copy), "m", "unet")
+        assert (row["kind"], row["mae"]) == ("instances", None)
         assert 0 <= row["dice"] <= 1
-        assert cli("models", "list", *where).out.startswith(f"{copy}  m  unet  ")
+        assert cli("models", "list", *where).out.startswith(f"{copy}  m  unet  instances  dice ")
     monkeypatch.setenv("NAPARI_UNET_HOME", str(copy))
     assert json.loads(cli("models", "list", "--json").out) == []
     assert cli("models", "list").out == ""
+
+
+def test_a_model_of_values_is_listed_with_its_error(cli: Cli, files: Path, tmp_path: Path) -> None:
+    pair = ("--image", files / "i.tif", "--labels", files / "i.tif")
+    out = tmp_path / "models/v"
+    done = cli("train", *pair, "--out", out, "--kind", "regression", *TINY, "--epochs", 1)
+    assert done.code == 0, done.err
+    (row,) = json.loads(cli("models", "list", tmp_path / "models", "--json").out)
+    assert (row["kind"], row["dice"]) == ("regression", None)
+    assert row["mae"] >= 0
+    assert "regression  mae " in cli("models", "list", tmp_path / "models").out
+    assert cli("predict", out, files / "i.tif", tmp_path / "o.tif").code == 0
+    assert open_picture(tmp_path / "o.tif", ndim=2).data.dtype == "float32"
 
 
 def test_the_card_is_shown(cli: Cli, copy: Path) -> None:

@@ -9,9 +9,12 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 
+from napari_unet.arrays.files import open_picture
+from napari_unet.arrays.writing import write_tiff
 from napari_unet.cli.training import read_settings
 from napari_unet.config import InputError, TrainConfig
 from napari_unet.inference.model import open_model
@@ -108,6 +111,33 @@ def test_a_stack_is_learned_plane_by_plane_or_as_a_volume(cli: Cli, tmp_path: Pa
     done = cli("train", *pair, "--out", tmp_path / "3", "--kind", "classes", "--ndim", 3)
     assert done.code == 0, done.err
     assert [read_card(tmp_path / n).model.ndim for n in "23"] == [2, 3]
+
+
+def test_the_voxel_size_of_a_file_decides_which_axes_are_halved(cli: Cli, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    volume, labels = rng.normal(size=(8, 20, 20)), rng.integers(0, 2, (8, 20, 20))
+    write_tiff(tmp_path / "i.tif", volume.astype(np.float32), "ZYX", (3.0, 1.0, 1.0))
+    np.save(tmp_path / "l.npy", labels)
+    pair = ("--image", tmp_path / "i.tif", "--labels", tmp_path / "l.npy", "--kind", "classes")
+    words = (*pair, *TINY, "--ndim", 3, "--epochs", 1, "--set", "model.depth=2")
+    done = cli("train", *words, "--out", tmp_path / "m")
+    assert done.code == 0, done.err
+    assert "planned from the images: Z, Y, X are halved 1, 2, 2 times" in done.err
+    card = read_card(tmp_path / "m")
+    assert (card.spacing, card.model.flat) == ((3.0, 1.0, 1.0), (1, 0, 0))
+
+
+def test_a_picture_in_colour_is_learned_as_values(cli: Cli, files: Path, tmp_path: Path) -> None:
+    grey = np.asarray(open_picture(files / "i.tif", ndim=2).data).astype(float)
+    colours = np.stack([grey, 0.5 * grey, grey[::-1], grey], axis=-1)  # the last is opacity
+    iio.imwrite(tmp_path / "t.png", (255 * colours / colours.max()).astype(np.uint8))
+    pair = ("--image", files / "i.tif", "--labels", tmp_path / "t.png", "--kind", "regression")
+    done = cli("train", *pair, "--out", tmp_path / "m", *TINY, "--epochs", 1)
+    assert done.code == 0, done.err
+    assert len(read_card(tmp_path / "m").target) == 3
+    assert cli("predict", tmp_path / "m", files / "i.tif", tmp_path / "o.tif").code == 0
+    words = ("evaluate", tmp_path / "o.tif", tmp_path / "t.png", "--kind", "regression", "--json")
+    assert json.loads(cli(*words).out)["n_pixels"] == 3 * grey.size
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another thing there")

@@ -14,6 +14,7 @@ from napari_unet.engine.jobs import (
     ArrayRef,
     Cancel,
     CheckJob,
+    CompareJob,
     DescribeJob,
     Order,
     Pause,
@@ -49,6 +50,15 @@ orders = st.one_of(
         config=st.builds(PredictConfig, tile=st.integers(1, 4096) | st.just("auto")),
     ),
     st.builds(DescribeJob, job=names, config=st.builds(ModelConfig, depth=st.integers(1, 8))),
+    st.builds(
+        CompareJob,
+        job=names,
+        config=trainings,
+        architectures=st.lists(names, max_size=3).map(tuple),
+        pairs=pairs,
+        folder=names,
+        test=st.none() | pairs,
+    ),
     st.builds(CheckJob, job=names, model=names),
     *(st.builds(kind, job=names) for kind in (Cancel, Pause, Resume)),
 )

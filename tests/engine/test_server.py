@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from napari_unet.engine.jobs import (
     LIMIT_BYTES,
     Cancel,
     CheckJob,
+    CompareJob,
     DescribeJob,
     Pause,
     PredictJob,
@@ -27,6 +29,7 @@ from napari_unet.engine.jobs import (
 )
 from napari_unet.events import (
     Beat,
+    Compared,
     Failed,
     Finished,
     Noted,
@@ -140,6 +143,33 @@ def test_samples_description_and_check_are_answered(
     assert described.summary["name"] == "unet"
     (checked,) = shared.run(CheckJob(job="c", model=model))
     assert checked.summary["probe_difference"] < 1e-5
+
+
+def test_a_comparison_is_paused_cancelled_and_keeps_its_rows(
+    shared: Client, training: Training, pairs: Pairs, tmp_path: Path
+) -> None:
+    def order(job: str, **budget: int) -> CompareJob:
+        config = training(job, tmp_path, **budget).config
+        return CompareJob(
+            job=job, config=config, architectures=("unet", "attention"), pairs=pairs,
+            folder=str(tmp_path / job), test=pairs[1:],
+        )  # fmt: skip
+
+    events = shared.run(order("whole", epochs=1))
+    assert [event.done for event in events if isinstance(event, Compared)] == [1, 2]
+    assert isinstance(events[-1], Finished)
+    rows = [dict(event.row) for event in events if isinstance(event, Compared)]
+    assert events[-1].summary["rows"] == rows
+    assert json.loads((tmp_path / "whole/comparison.json").read_text())["rows"] == rows
+    assert read_card(tmp_path / "whole/attention").model.architecture == "attention"
+
+    shared.send(order("long", **LONG))
+    shared.wait_for(Stepped, job="long")
+    shared.send(Pause(job="long"), Resume(job="long"), Cancel(job="long"))
+    stopped = shared.finish("long")[-1]
+    assert stopped == Stopped(str(tmp_path / "long"))
+    assert read_card(tmp_path / "long/unet").training["steps"] >= 1
+    assert not (tmp_path / "long/attention").exists()
 
 
 def test_cancel_stops_within_a_step_and_keeps_what_was_learned(

@@ -11,9 +11,11 @@ import zarr
 from napari_unet.arrays.axes import Picture
 from napari_unet.arrays.files import open_picture
 from napari_unet.arrays.writing import write_tiff
-from napari_unet.config import ARCHITECTURES, InputError, PredictConfig
+from napari_unet.config import ARCHITECTURES, InputError, PredictConfig, TrainConfig
 from napari_unet.events import Finished, Started, TileDone
+from napari_unet.inference.model import open_model
 from napari_unet.inference.predict import predict
+from napari_unet.training.loop import train
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,6 +184,31 @@ def test_numbers_of_any_kind_are_read_as_what_they_are(
         found["probabilities"], results(models(), plain, 16)["probabilities"]
     )
     np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize("spacing", [None, (4.0, 1.0, 1.0)])
+def test_axes_that_are_halved_unlike_are_tiled_exactly(
+    picture: Images, tmp_path: Path, spacing: tuple[float, ...] | None
+) -> None:
+    image = picture(6, 34, 40)
+    settings = {"epochs": 0, "threads": 1, "patch": 16, "labels": {"kind": "classes"}}
+    config = TrainConfig.from_recipe(
+        "quick", **settings, model={"architecture": "attention", "ndim": 3, "base": 2, "depth": 2}
+    )
+    pair = (Picture(image, "ZYX", spacing, "i"), (image > 100).astype(np.uint8))
+    list(train(config, [pair], tmp_path / "m"))
+    model = open_model(tmp_path / "m", "cpu")
+    assert (model.card.model.halvings, model.geometry.step) == ((0, 2, 2), (1, 4, 4))
+    assert model.card.model.flat == ((0, 0, 0) if spacing is None else (1, 0, 0))
+    volume = Picture(picture(5, 50, 37), "ZYX", (4.0, 1.0, 1.0), "v")
+    whole, tiled = results(model, volume, 4096), results(model, volume, 12)
+    assert_same(tiled, whole)
+    run(model, volume, tmp_path / "o.zarr", 12)
+    gate = zarr.open_group(tmp_path / "o.zarr", mode="r")["attention/gate1"]
+    stride = gate.attrs["stride"]
+    assert gate.attrs["spacing"] == [n * size for n, size in zip(stride, (4, 1, 1), strict=True)]
+    cells = [-(-n // size) for n, size in zip((5, 50, 37), stride, strict=True)]
+    assert (stride, list(gate.shape)) == ([1, 4, 4], cells)
 
 
 def test_pixels_that_are_not_finite_do_no_harm(models: Models, picture: Images) -> None:

@@ -1,14 +1,11 @@
-"""What each command does, but for `train` and `models`."""
+"""What the smaller commands do: `demo`, `weights`, `predict`, `engine`."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_unet.cli.following import follow
-from napari_unet.cli.printing import print_json
-from napari_unet.cli.training import read_settings
-from napari_unet.config import ARCHITECTURES, InputError, ModelConfig, PredictConfig, overlay
+from napari_unet.config import FORMULAS, PredictConfig
 
 if TYPE_CHECKING:
     import argparse
@@ -19,47 +16,6 @@ def demo(arguments: argparse.Namespace) -> int:
     from napari_unet.cli.demo import run_demo
 
     return run_demo(arguments.out, arguments.seconds, arguments.sample)
-
-
-def architectures(arguments: argparse.Namespace) -> None:
-    """List the zoo."""
-    rows = [
-        {"name": name, "title": a.title, "paper": a.paper, "ndim": list(a.ndim)}
-        for name, a in ARCHITECTURES.items()
-    ]
-    if arguments.json:
-        print_json(rows)
-        return
-    for row in rows:
-        print(f"{row['name']:<12} {row['title']:<16} {row['paper']}")
-
-
-def describe(arguments: argparse.Namespace) -> None:
-    """Print layers, parameters and geometry."""
-    from napari_unet.models.describe import describe
-
-    card = describe(_model_config(arguments))
-    if arguments.json:
-        print_json(card)
-        return
-    for layer in card["layers"]:
-        shape = "x".join(str(n) for n in layer["shape"])
-        print(f"{layer['name']:<28} {layer['kind']:<18} {shape:<20} {layer['parameters']:>12,}")
-    print(f"{card['parameters']:,} parameters; {card['geometry']}")
-
-
-def _model_config(arguments: argparse.Namespace) -> ModelConfig:
-    flags = ("ndim", "in_channels", "classes", "base", "depth")
-    given = {f: getattr(arguments, f) for f in flags if getattr(arguments, f) is not None}
-    given = overlay(given, read_settings(arguments.set))
-    if arguments.name in ARCHITECTURES or not Path(arguments.name).is_dir():
-        return ModelConfig.model_validate({"architecture": arguments.name, **given})
-    from napari_unet.library.folders import read_card
-
-    model = read_card(arguments.name).model
-    if given:
-        raise InputError("U151", f"{arguments.name} is as it is", f"leave out {', '.join(given)}")
-    return model
 
 
 def weights(arguments: argparse.Namespace) -> None:
@@ -75,33 +31,28 @@ def weights(arguments: argparse.Namespace) -> None:
     check_writable(arguments.out)
     picture = open_picture(arguments.labels, ndim=1, labels=True)  # 1-D to 3-D, taken whole
     labels = np.asarray(open_labels_array(picture.data, name=picture.name))
+    paper = FORMULAS[arguments.formula]
     maps = weight_map(
-        labels, arguments.w0, arguments.sigma, arguments.where, arguments.spacing or None
+        labels,
+        paper["w0"] if arguments.w0 is None else arguments.w0,
+        paper["sigma"] if arguments.sigma is None else arguments.sigma,
+        arguments.where,
+        arguments.spacing or None,
+        formula=arguments.formula,
     )
     write_array(arguments.out, np.stack([maps.classes, maps.border, maps.total]))
 
 
 def predict(arguments: argparse.Namespace) -> int:
     """Apply a model to an image."""
+    outputs = () if arguments.outputs is None else arguments.outputs.split(",")
     flags = {"tile": arguments.tile, "device": arguments.device}
-    config = PredictConfig.model_validate({"outputs": arguments.outputs.split(","), **flags})
+    config = PredictConfig.model_validate({"outputs": outputs, **flags})
     from napari_unet.inference.predict import predict
 
     whole = arguments.out.suffix.lower() != ".zarr"  # a TIFF is written when all tiles are there
     kept = "nothing was written" if whole else f"{arguments.out} is incomplete"
     return follow(predict(arguments.model, arguments.image, arguments.out, config), kept)
-
-
-def evaluate(arguments: argparse.Namespace) -> None:
-    """Print the scores of a prediction."""
-    from napari_unet.arrays.files import open_picture
-    from napari_unet.metrics.evaluate import evaluate
-
-    labels = arguments.kind != "regression"
-    prediction = open_picture(arguments.prediction, ndim=1, labels=labels)
-    truth = open_picture(arguments.truth, ndim=1, labels=labels)
-    scores = evaluate(prediction.data, truth.data, arguments.kind, arguments.ignore)
-    print_json(scores, indent=None if arguments.json else 2)
 
 
 def engine(_arguments: argparse.Namespace) -> None:

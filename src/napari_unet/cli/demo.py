@@ -19,7 +19,7 @@ import numpy as np
 
 from napari_unet.arrays.files import list_pictures, open_picture
 from napari_unet.arrays.labels import open_labels_array
-from napari_unet.arrays.samples import SAMPLES
+from napari_unet.arrays.samples import SAMPLE_NDIM, SAMPLES
 from napari_unet.arrays.writing import atomic_write
 from napari_unet.cli.following import follow
 from napari_unet.config import InputError, TrainConfig
@@ -43,11 +43,7 @@ class Lesson:
     pairs: tuple[tuple[NDArray[Any], NDArray[Any]], ...]
     unseen: tuple[NDArray[Any], NDArray[Any]]
     kind: Literal["instances", "classes"]
-
-    @property
-    def ndim(self) -> int:
-        """Dimensions of space: those of the labels, at most three."""
-        return min(self.unseen[1].ndim, 3)
+    ndim: int = 2  # of space: the rows of a picture of signals are looped over
 
 
 def run_demo(out: Path, seconds: float, sample: str) -> int:
@@ -81,7 +77,8 @@ def load_lesson(sample: str) -> Lesson:
     else:
         *pairs, unseen = _read_folder(sample)
     few = len(np.unique(unseen[1])) <= FEW_VALUES
-    return Lesson(tuple(pairs), unseen, "classes" if few else "instances")
+    ndim = SAMPLE_NDIM.get(sample) or min(unseen[1].ndim, 3)
+    return Lesson(tuple(pairs), unseen, "classes" if few else "instances", ndim)
 
 
 def settings(lesson: Lesson, seconds: float) -> TrainConfig:
@@ -147,14 +144,18 @@ def _without_window(lesson: Lesson, out: Path, seconds: float) -> int:
 
 
 def montage(image: NDArray[Any], truth: NDArray[Any], result: dict[str, NDArray[Any]]) -> bytes:
-    """Draw image, truth, prediction and gates side by side, as a PNG; of a volume, the middle."""
+    """Draw image, truth, prediction and gates side by side, as a PNG; of a volume, the middle.
+
+    Pictures that are much wider than high, such as signals, stand below one another.
+    """
     import imageio.v3 as iio
 
     gates = [result[name] for name in sorted(result) if name.startswith("attention/")]
     panels = [_grey(_middle(p)) for p in (image, truth > 0, result["classes"], *gates)]
     height, width = panels[0].shape
     resized = [p[np.ix_(_spread(height, p.shape[0]), _spread(width, p.shape[1]))] for p in panels]
-    return bytes(iio.imwrite("<bytes>", np.concatenate(resized, axis=1), extension=".png"))
+    below = 0 if width > 2 * height else 1
+    return bytes(iio.imwrite("<bytes>", np.concatenate(resized, axis=below), extension=".png"))
 
 
 def _middle(array: NDArray[Any]) -> NDArray[np.float64]:

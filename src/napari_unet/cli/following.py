@@ -7,10 +7,10 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from napari_unet.events import Finished, Noted, Saved, Stepped, TileDone, Validated
+from napari_unet.events import Compared, Finished, Noted, Saved, Stepped, TileDone, Validated
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from napari_unet.events import Event
 
@@ -58,6 +58,11 @@ def follow(stream: Generator[Event, None, None], kept: str = "what was done is k
     return 0
 
 
+def _score(scores: Mapping[str, float]) -> str:
+    """Say how well a network does: of classes their Dice, of values their mean absolute error."""
+    return f"Dice {scores['dice']:.4f}" if "dice" in scores else f"MAE {scores['mae']:.4g}"
+
+
 class _Words:
     """Says on stderr what happens, steps and tiles at most every few seconds."""
 
@@ -70,11 +75,13 @@ class _Words:
                 self._say(text)
             case Validated(epoch=epoch, loss=loss, scores=scores, best=best):
                 mark = " (best)" if best else ""
-                self._say(f"epoch {epoch + 1}: loss {loss:.4f}, Dice {scores['dice']:.4f}{mark}")
+                self._say(f"epoch {epoch + 1}: loss {loss:.4f}, {_score(scores)}{mark}")
             case Stepped(step=step, loss=loss, left_s=left_s):
                 self._now_and_then(f"step {step}: loss {loss:.4f}, {left_s or 0:.0f} s left")
             case TileDone(done=done, total=total, left_s=left_s):
                 self._now_and_then(f"tile {done} of {total}, {left_s or 0:.0f} s left")
+            case Compared(architecture=name, done=done, total=total):
+                self._say(f"{name}: {done} of {total} networks compared")
             case Saved():
                 pass
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from napari_unet.cli.printing import print_json
+from napari_unet.cli.printing import NOTHING, print_json
 from napari_unet.config import InputError
 from napari_unet.library import folders, packages
 
@@ -39,13 +39,17 @@ def _list(arguments: argparse.Namespace) -> None:
         print_json(rows)
         return
     for row in rows:
-        print("  ".join("-" if value is None else str(value) for value in row.values()))
+        scores = [f"{word} {row[word]:.4g}" for word in SCORES if row[word] is not None]
+        known = (row["path"], row["name"], row["architecture"], row["kind"])
+        print("  ".join([*known, *(scores or [NOTHING])]))
 
 
 def _line(card: Card) -> dict[str, Any]:
+    """Name a model, and its best score on held-out images: Dice, or the error of regression."""
     best = card.training.get("best")
-    dice = best.get("dice") if isinstance(best, dict) else None
-    return {"name": card.name, "architecture": card.model.architecture, "dice": dice}
+    scores = best if isinstance(best, dict) else {}
+    line = {"name": card.name, "architecture": card.model.architecture, "kind": card.kind}
+    return line | {word: scores.get(word) for word in SCORES}
 
 
 def _show(arguments: argparse.Namespace) -> None:
@@ -83,6 +87,7 @@ def _tell(arguments: argparse.Namespace, words: str, record: dict[str, Any]) -> 
         print(words)
 
 
+SCORES = ("dice", "mae")
 ACTIONS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "list": _list,
     "show": _show,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
-from napari_unet.cli import commands, models, training
-from napari_unet.config import ARCHITECTURES, RECIPES, InputError
+from napari_unet.cli import commands, comparing, describing, models, scoring, training
+from napari_unet.config import ARCHITECTURES, FORMULAS, RECIPES, InputError
+from napari_unet.config.evaluation import Kind
+from napari_unet.config.prediction import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,28 +38,20 @@ def make_parser() -> argparse.ArgumentParser:
     demo.add_argument("--sample", default="cells", metavar="NAME|DIR", help="a sample, or a folder "
                       "with images/ and labels/")  # fmt: skip
 
-    zoo = command("architectures", commands.architectures, "List the networks.")
+    zoo = command("architectures", describing.architectures, "List the networks.")
     zoo.add_argument("--json", action="store_true")
 
-    about = command("describe", commands.describe, "Layers, parameters and geometry of a network.")
-    about.add_argument("name", metavar="NAME|MODEL")
-    for flag in ("ndim", "in-channels", "classes", "base", "depth"):
-        about.add_argument(f"--{flag}", type=int)
-    about.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    about.add_argument("--json", action="store_true")
-
-    weights = command("weights", commands.weights, "Write class weights, border term and sum.")
-    weights.add_argument("labels", type=Path)
-    weights.add_argument("out", type=Path, help="x.tif or x.npy: float32 (3, *S)")
-    weights.add_argument("--w0", type=float, default=10.0)
-    weights.add_argument("--sigma", type=float, default=5.0)
-    weights.add_argument("--where", choices=["background", "everywhere"], default="background")
-    weights.add_argument("--spacing", type=_numbers, help="pixel size per axis, such as 2.5,1,1")
-
+    about = command(
+        "describe", describing.describe, "Layers, parameters, memory and geometry of a network."
+    )
+    _add_describe(about)
+    _add_weights(command("weights", commands.weights, "Write class weights, border term and sum."))
     _add_train(command("train", training.train, "Train a model on images and labels."))
-
     _add_predict(command("predict", commands.predict, "Apply a model to an image."))
-    _add_evaluate(command("evaluate", commands.evaluate, "Compare a prediction with the truth."))
+    _add_evaluate(command("evaluate", scoring.evaluate, "Compare a prediction with the truth."))
+    _add_compare(
+        command("compare", comparing.compare, "Train several networks alike and score them.")
+    )
     _add_models(
         command("models", models.models, "List, show, check, remove, export or import models.")
     )
@@ -65,22 +59,63 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_describe(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("name", metavar="NAME|MODEL")
+    add("--variant", metavar="NAME", help="a form of the architecture (see architectures)")
+    for flag in ("ndim", "in-channels", "classes", "base", "depth"):
+        add(f"--{flag}", type=int)
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="such as norm=batch")
+    add("--json", action="store_true")
+    add("--svg", type=Path, metavar="FILE", help="draw the network as in the 2015 figure")
+
+
+def _add_weights(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("labels", type=Path)
+    add("out", type=Path, help="x.tif or x.npy: float32 (3, *S)")
+    add("--formula", choices=list(FORMULAS), default="ronneberger2015")
+    add("--w0", type=float, help="default 10; 50 of falk2019")
+    add("--sigma", type=float, help="default 5; 6 of falk2019")
+    add("--where", choices=["background", "everywhere"], default="background")
+    add("--spacing", type=_numbers, help="pixel size per axis, such as 2.5,1,1")
+
+
 def _add_train(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--image", type=Path, action="append", default=[], help="a file or folder; repeat in pairs")
-    add("--labels", type=Path, action="append", default=[], help="as many as images")
+    _add_learning(parser)
     add("--out", type=Path, required=True, metavar="MODEL")
     add("--architecture", metavar="NAME", help=", ".join(ARCHITECTURES))
-    add("--recipe", metavar="NAME", help=f"{', '.join(RECIPES)} (default quick)")
-    add("--ndim", type=int, help="1, 2 or 3 (default 2: stacks are learned plane by plane)")
-    add("--kind", choices=["instances", "classes"])
-    add("--zero", choices=["background", "unlabelled"])
-    add("--ignore", type=int, metavar="VALUE")
-    add("--minutes", type=float)
-    add("--epochs", type=int)
-    add("--seed", type=int)
+    add("--variant", metavar="NAME", help="a form of the architecture (see architectures)")
     add("--from", dest="parent", type=Path, metavar="MODEL", help="a model to fine-tune")
     add("--resume", action="store_true")
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    _add_learning(parser)
+    parser.set_defaults(architecture=None, variant=None)
+    add("--architectures", required=True, metavar="A,B,C", help="names, or NAME:VARIANT")
+    add("--test-image", type=Path, action="append", default=[], metavar="F", help="what to score "
+        "on, a file or folder; default: the images held out from training")  # fmt: skip
+    add("--test-labels", type=Path, action="append", default=[], metavar="F")
+    add("--out", type=Path, metavar="DIR", help="for models and tables (default comparison)")
+
+
+def _add_learning(parser: argparse.ArgumentParser) -> None:
+    """Add what a training needs to know, of one network or of several."""
+    add = parser.add_argument
+    add("--image", type=Path, action="append", default=[], help="a file or folder; repeat in pairs")
+    add("--labels", type=Path, action="append", default=[], help="as many as images; in "
+        "regression, images")  # fmt: skip
+    add("--recipe", metavar="NAME", help=f"{', '.join(RECIPES)} (default quick)")
+    add("--ndim", type=int, help="1, 2 or 3 (default 2: stacks are learned plane by plane)")
+    add("--kind", choices=["instances", "classes", "regression"])
+    add("--zero", choices=["background", "unlabelled"])
+    add("--ignore", type=int, metavar="VALUE")
+    add("--minutes", type=float, help="how long to train a network")
+    add("--epochs", type=int)
+    add("--seed", type=int)
     add("--config", type=Path, metavar="F", help="settings as JSON, as in a model folder")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="such as model.base=8")
     add("--json", action="store_true")
@@ -90,16 +125,18 @@ def _add_predict(apply: argparse.ArgumentParser) -> None:
     apply.add_argument("model", type=Path)
     apply.add_argument("image", type=Path)
     apply.add_argument("out", type=Path, help="x.tif for one output, or x.zarr")
-    apply.add_argument("--outputs", default="classes", help="classes,probabilities,attention")
+    apply.add_argument("--outputs", metavar="A,B", help=f"{', '.join(get_args(Output))} (default "
+                       "classes; of a regression model values)")  # fmt: skip
     apply.add_argument("--tile", default="auto", help="edge in pixels, or auto")
     apply.add_argument("--device", default="auto")
 
 
 def _add_evaluate(score: argparse.ArgumentParser) -> None:
-    score.add_argument("prediction", type=Path)
-    score.add_argument("truth", type=Path)
-    score.add_argument("--kind", choices=["classes", "instances", "regression"], default="classes")
+    score.add_argument("prediction", type=Path, help="a file, or a folder of them")
+    score.add_argument("truth", type=Path, help="as many files, paired in the order of their names")
+    score.add_argument("--kind", default="classes", choices=get_args(Kind))
     score.add_argument("--ignore", type=int, help="a label value that counts nowhere")
+    score.add_argument("--csv", type=Path, metavar="FILE", help="write the table, too")
     score.add_argument("--json", action="store_true")
 
 

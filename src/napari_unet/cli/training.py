@@ -17,19 +17,10 @@ if TYPE_CHECKING:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train a model; what is wrong with the flags is told before torch is imported."""
-    from napari_unet.arrays.files import list_pictures
-
-    config = _train_config(arguments)
-    images = [p for given in arguments.image for p in list_pictures(given)]
-    labels = [p for given in arguments.labels for p in list_pictures(given)]
-    if not images or len(images) != len(labels):
-        raise InputError(
-            "U101", f"{len(images)} images and {len(labels)} labels", "give them in pairs"
-        )
+    config, pairs = train_config(arguments), list_pairs(arguments.image, arguments.labels)
     from napari_unet.library.folders import read_card
     from napari_unet.training.loop import train
 
-    pairs = list(zip(images, labels, strict=True))
     stream = train(config, pairs, arguments.out, parent=arguments.parent, resume=arguments.resume)
     status = follow(stream, "what was learned is kept")
     if arguments.json and status == 0:
@@ -37,9 +28,28 @@ def train(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _train_config(arguments: argparse.Namespace) -> TrainConfig:
+def list_pairs(images: Sequence[Path], labels: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Pair the files of images and labels; a folder stands for its files in name order.
+
+    Raises InputError U101 when there are none, or not as many labels as images.
+    """
+    from napari_unet.arrays.files import list_pictures
+
+    pictures = [path for given in images for path in list_pictures(given)]
+    drawn = [path for given in labels for path in list_pictures(given)]
+    if not pictures or len(pictures) != len(drawn):
+        what = f"{len(pictures)} images and {len(drawn)} labels"
+        raise InputError("U101", what, "give them in pairs")
+    return list(zip(pictures, drawn, strict=True))
+
+
+def train_config(arguments: argparse.Namespace) -> TrainConfig:
+    """Put flags, recipe or file, and single settings together: the later win."""
     flags: dict[str, Any] = {
-        "model": {"architecture": arguments.architecture, "ndim": arguments.ndim},
+        "model": {
+            "architecture": arguments.architecture, "variant": arguments.variant,
+            "ndim": arguments.ndim,
+        },
         "labels": {
             "kind": arguments.kind, "zero": arguments.zero, "ignore": arguments.ignore,
         },

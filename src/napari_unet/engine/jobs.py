@@ -74,6 +74,20 @@ class DescribeJob(Config):
     config: ModelConfig
 
 
+class CompareJob(Config):
+    """Train several networks alike into `folder` and score them on the same images."""
+
+    do: Literal["compare"] = "compare"
+    job: str
+    config: TrainConfig
+    architectures: tuple[str, ...] = Field(description="Names, or NAME:VARIANT.")
+    pairs: tuple[tuple[ArrayRef, ArrayRef], ...]
+    folder: str
+    test: tuple[tuple[ArrayRef, ArrayRef], ...] | None = Field(
+        None, description="What to score on; None: the images held out from training."
+    )
+
+
 class CheckJob(Config):
     """Check the checksums and the probe of a model."""
 
@@ -103,7 +117,7 @@ class Resume(Config):
     job: str
 
 
-Job = TrainJob | SamplesJob | PredictJob | DescribeJob | CheckJob
+Job = TrainJob | SamplesJob | PredictJob | DescribeJob | CompareJob | CheckJob
 Order = Job | Cancel | Pause | Resume
 
 _ORDERS: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="do")])

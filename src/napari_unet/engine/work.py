@@ -14,6 +14,7 @@ from napari_unet.arrays.writing import create_arrays
 from napari_unet.engine.jobs import (
     ArrayRef,
     CheckJob,
+    CompareJob,
     DescribeJob,
     Job,
     PredictJob,
@@ -66,6 +67,8 @@ def _events(job: Job) -> Generator[Event, None, None]:
             from napari_unet.models.describe import describe
 
             yield Finished(summary=describe(job.config))
+        case CompareJob():
+            yield from _compare(job)
         case CheckJob():
             from napari_unet.inference.model import open_model, probe_difference
 
@@ -81,20 +84,28 @@ def _samples(job: SamplesJob) -> Generator[Event, None, None]:
     group = create_arrays(job.out)
     yield Started(job.count)
     rng = np.random.default_rng([job.config.seed, 0])
-    image, classes, weights = run.sampler.batch(job.count, run.config.augment, rng)
-    arrays: dict[str, Any] = {
-        "image": image,
-        "classes": classes.astype(np.uint8),
-        "weights": weights,
-    }
+    image, truth, weights = run.sampler.batch(job.count, run.config.augment, rng)
+    arrays: dict[str, Any] = {"image": image, "weights": weights}
+    if run.data.target:
+        arrays["values"] = truth
+    else:
+        arrays["classes"] = truth.astype(np.uint8)
     for name, array in arrays.items():
         group.create_array(name, data=array)
     yield Finished(job.out, {"count": job.count})
 
 
-def _pairs(job: TrainJob | SamplesJob) -> list[tuple[Picture, Picture]]:
-    ndim = job.config.model.ndim
-    return [(_picture(i, ndim), _picture(k, ndim, labels=True)) for i, k in job.pairs]
+def _compare(job: CompareJob) -> Generator[Event, None, None]:
+    from napari_unet.inference.compare import compare
+
+    test = _pairs(job.model_copy(update={"pairs": job.test})) if job.test else None
+    yield from compare(job.config, job.architectures, _pairs(job), job.folder, test=test)
+
+
+def _pairs(job: TrainJob | SamplesJob | CompareJob) -> list[tuple[Picture, Picture]]:
+    """Open images and what is to be learned from each: labels, or images in regression."""
+    ndim, labels = job.config.model.ndim, job.config.labels.kind != "regression"
+    return [(_picture(i, ndim), _picture(k, ndim, labels=labels)) for i, k in job.pairs]
 
 
 def _picture(reference: ArrayRef, ndim: int, *, labels: bool = False) -> Picture:

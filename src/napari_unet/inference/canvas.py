@@ -10,6 +10,7 @@ import torch
 
 from napari_unet.arrays.axes import lead_shape, result_axes, spatial_shape
 from napari_unet.config import InputError
+from napari_unet.library.card import restore
 from napari_unet.models.attention import watch_gates
 from napari_unet.models.device import is_out_of_memory
 from napari_unet.models.geometry import gate_strides
@@ -35,8 +36,8 @@ class Canvas:
         self, model: Model, config: PredictConfig, outputs: Outputs, picture: Picture
     ) -> None:
         self.model, self.config, self.outputs, self.picture = model, config, outputs, picture
-        self.values = np.asarray([c.value for c in model.card.classes])
-        self.strides: Mapping[str, int] = {}  # pixels per cell of each gate
+        self.label_values = np.asarray([c.value for c in model.card.classes])
+        self.strides: Mapping[str, tuple[int, ...]] = {}  # pixels per cell of each gate
         if "attention" in config.outputs:
             self.strides = gate_strides(model.card.model)
         self.arrays: dict[str, Any] = {}
@@ -48,13 +49,17 @@ class Canvas:
         lead = lead_shape(self.picture, config.ndim)
         with self.outputs.storing():
             if "classes" in self.config.outputs:
-                dtype = np.min_scalar_type(int(self.values.max()))
+                dtype = np.min_scalar_type(int(self.label_values.max()))
                 self._create("classes", (*lead, *shape), dtype)
             if "probabilities" in self.config.outputs:
                 full = (max(config.classes, 2), *lead, *shape)
                 self._create("probabilities", full, np.float32, first="K")
+            if "values" in self.config.outputs:
+                many = (config.classes,) if config.classes > 1 else ()
+                full = (*many, *lead, *shape)
+                self._create("values", full, np.float32, first="C" if many else "")
             for gate, stride in self.strides.items():
-                cells = tuple(-(-n // stride) for n in shape)
+                cells = tuple(-(-n // size) for n, size in zip(shape, stride, strict=True))
                 self._create(f"attention/{gate}", (*lead, *cells), np.float32, stride=stride)
 
     def fill(self, plane: View, intensity: Intensity, tile: Tile) -> bool:
@@ -91,7 +96,7 @@ class Canvas:
         shape: tuple[int, ...],
         dtype: DTypeLike,
         first: str = "",
-        stride: int | None = None,
+        stride: tuple[int, ...] | None = None,
     ) -> None:
         """Make one array that knows its axes and its spacing."""
         ndim = self.model.card.model.ndim
@@ -99,9 +104,10 @@ class Canvas:
         spacing = self.picture.spacing
         if spacing is not None:
             n = len(spacing) - ndim  # of a stack whose planes are looked at one by one
-            attrs["spacing"] = [*spacing[:n], *(size * (stride or 1) for size in spacing[n:])]
+            cells = zip(spacing[n:], stride or (1,) * ndim, strict=True)
+            attrs["spacing"] = [*spacing[:n], *(size * pixels for size, pixels in cells)]
         if stride is not None:
-            attrs["stride"] = [stride] * ndim
+            attrs["stride"] = list(stride)
         self.arrays[name] = self.outputs.create(name, shape, dtype, ndim, attrs)
 
     def _write(
@@ -113,9 +119,14 @@ class Canvas:
     ) -> None:
         if "classes" in self.arrays:
             found = logits.argmax(axis=0) if len(logits) > 1 else (logits[0] > 0).astype(np.intp)
-            self.arrays["classes"][(*lead, *tile.write)] = self.values[found]
+            self.arrays["classes"][(*lead, *tile.write)] = self.label_values[found]
         if "probabilities" in self.arrays:
             self.arrays["probabilities"][(slice(None), *lead, *tile.write)] = probabilities(logits)
+        if "values" in self.arrays:
+            values = restore(logits, self.model.card.target)
+            several = (slice(None),) if len(values) > 1 else ()
+            at = (*several, *lead, *tile.write)
+            self.arrays["values"][at] = values if several else values[0]
         for gate, stride in self.strides.items():
             cells = gate_tile(tile, stride)
             self.arrays[f"attention/{gate}"][(*lead, *cells.write)] = cut(alphas[gate], cells)[0]

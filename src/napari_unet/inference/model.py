@@ -45,7 +45,7 @@ class Model:
         self,
         image: Any,
         tile: int | str = "auto",
-        outputs: tuple[Output, ...] = ("probabilities", "classes"),
+        outputs: tuple[Output, ...] | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Apply the model to an image of any size.
 
@@ -56,16 +56,20 @@ class Model:
         tile : int or "auto"
             Edge of the tiles in pixels; does not change the result.
         outputs : tuple of str
-            Any of "classes", "probabilities" and "attention".
+            Any of "classes", "probabilities" and "attention"; of a regression model "values" and
+            "attention". None: probabilities and classes, or values.
 
         Returns
         -------
         dict
-            "classes" (*S) label values, "probabilities" (K, *S) float32, "attention/<gate>".
+            "classes" (*S) label values, "probabilities" (K, *S) float32, "values" float32 in the
+            units of the target, (*S) or with several channels (K, *S), "attention/<gate>".
         """
         from napari_unet.inference.predict import predict
 
         results: dict[str, NDArray[Any]] = {}
+        if outputs is None:
+            outputs = ("values",) if self.card.target else ("probabilities", "classes")
         config = PredictConfig.model_validate({"outputs": outputs, "tile": tile})
         for _ in predict(self, image, results, config):
             pass

@@ -70,10 +70,12 @@ class Outputs:
     ) -> Any:
         """Make the array `name` of `shape`, whose last `ndim` axes are spatial.
 
-        `attrs` holds `axes`, one letter per axis, and `spacing` where it is known.
+        `attrs` holds `axes`, one letter per axis, and `spacing` where it is known. What is not
+        computed yet is 0, but for values, of which 0 may be one: NaN.
         """
+        fill = np.nan if name == "values" else 0
         if not self.path or self._is_tiff:
-            self._arrays[name], self._attrs = np.zeros(tuple(shape), dtype), attrs
+            self._arrays[name], self._attrs = np.full(tuple(shape), fill, dtype), attrs
             return self._arrays[name]
         if self._group is None:
             logging.getLogger("asyncio").addFilter(_is_news)
@@ -84,7 +86,7 @@ class Outputs:
             shape=tuple(shape),
             dtype=np.dtype(dtype),
             chunks=chunks,
-            fill_value=0,
+            fill_value=fill,
             attributes=attrs,
             dimension_names=[letter.lower() for letter in attrs["axes"]],
         )

@@ -48,10 +48,11 @@ def predict(
         such as time are looped over.
     out : str, Path or MutableMapping
         `x.tif`, `x.zarr` or a mapping; see `Outputs`. Arrays are "classes" (*lead, *S),
-        "probabilities" (K, *lead, *S) float32 and "attention/<gate>" (*lead, *grid) float32,
-        whose cell j covers pixels j * stride to (j + 1) * stride.
+        "probabilities" (K, *lead, *S) float32, "values" (*lead, *S), or (K, *lead, *S) with K > 1
+        channels, float32 in the units of the target, and "attention/<gate>" (*lead, *grid)
+        float32, whose cell j covers pixels j * stride to (j + 1) * stride along each axis.
     config : PredictConfig, optional
-        Outputs, tile size, device.
+        Outputs (none: classes, or values of a regression model), tile size, device.
     focus : sequence of float, optional
         A point in pixels: tiles near it come first.
 
@@ -66,7 +67,7 @@ def predict(
         torch.set_num_threads(config.threads)
     if not isinstance(model, Model):
         model = open_model(model, config.device)
-    _check_outputs(config, model)
+    config = _choose_outputs(config, model)
     outputs = Outputs(out, config.outputs)
     check_apart(outputs.path, image)
     picture = _open_image(image, model)
@@ -145,13 +146,28 @@ def _open_image(image: Any, model: Model) -> Picture:
     return picture
 
 
-def _check_outputs(config: PredictConfig, model: Model) -> None:
-    if "attention" in config.outputs and not gate_strides(model.card.model):
+def _choose_outputs(config: PredictConfig, model: Model) -> PredictConfig:
+    """Return `config` with the outputs that the model gives by nature, where none are named.
+
+    Raises InputError U151 for outputs that it does not have.
+    """
+    own = {"values"} if model.card.target else {"classes", "probabilities"}
+    wanted = config.outputs or (("values",) if model.card.target else ("classes",))
+    missing = [name for name in wanted if name not in {*own, "attention"}]
+    if missing:
+        what = "values" if model.card.target else "classes"
+        raise InputError(
+            "U151",
+            f"model {model.card.name!r} tells {what}: it has no {', '.join(missing)}",
+            f"choose from {', '.join(sorted(own))}",
+        )
+    if "attention" in wanted and not gate_strides(model.card.model):
         raise InputError(
             "U151",
             f"{model.card.model.architecture!r} has no attention gates",
             "choose a model with architecture 'attention', or other outputs",
         )
+    return config.model_copy(update={"outputs": wanted})
 
 
 def _plan(
