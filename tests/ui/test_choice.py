@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_unet.ui.choice import LayerBox, ModelBox
+from napari_unet.config import ModelConfig
+from napari_unet.library.card import Card, GeometryCard
+from napari_unet.ui.choice import LayerBox, ModelBox, _words
 from napari_unet.ui.pairs import Pairs
 
 if TYPE_CHECKING:
@@ -41,6 +43,23 @@ def test_labels_of_the_shape_of_the_image_are_preferred(qtbot: QtBot) -> None:
     drawn = [Labels(np.zeros(layers[k].data.shape, int)) for k in (1, 2)]
     pairs.fill([*layers, drawn[1], drawn[0], Labels(np.zeros((9, 9), int))])
     assert pairs.keys == [(layers[1].unique_id, drawn[0].unique_id)]
+
+
+@pytest.mark.parametrize(
+    ("best", "words"),
+    [
+        ({"dice": 0.8765}, "m (2-D unet, Dice 0.88)"),
+        ({"mse": 9.0, "mae": 12.345}, "m (2-D unet, error 12.3)"),
+        ({}, "m (2-D unet)"),
+    ],
+)
+def test_a_model_is_named_with_its_score(best: dict[str, float], words: str) -> None:
+    card = Card(
+        name="m", kind="instances", axes="CYX", normalisation="zscore", model=ModelConfig(),
+        geometry=GeometryCard(step=(2, 2), margin=(6, 6), lost=(0, 0), smallest=(2, 2)),
+        training={"best": best},
+    )  # fmt: skip
+    assert _words(card) == words
 
 
 @pytest.mark.parametrize("nothing", ["", "begin anew"])

@@ -34,4 +34,4 @@ def test_the_cost_in_words() -> None:
     geometry = Geometry((8, 8), (48, 48), (0, 0), (8, 8))
     assert str(count_cost((100, 100), 512, geometry)) == "1 tile of 100 pixels"
     words = str(count_cost((1000, 1000), 256, geometry))
-    assert words.startswith("16 tiles of 256 pixels, each read with 48 more on every side")
+    assert words.startswith("16 tiles of 256 pixels, each read with up to 48 more on every side")

@@ -34,9 +34,34 @@ def test_the_training_loss_is_smoothed_between_its_extremes(curves: Curves) -> N
 
 
 def test_what_is_no_number_is_left_out(curves: Curves) -> None:
-    curves.add_validation(3, 0.5, math.nan)
-    assert curves.points("validation") == ([3], [0.5])
-    assert curves.points("dice") == ([], [])
+    curves.add_validation(3, 0.5, {"dice": math.nan})
+    curves.add_validation(4, 0.4, {})
+    assert curves.points("validation") == ([3, 4], [0.5, 0.4])
+    assert curves.points("score") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("scores", "value", "words"),
+    [
+        ({"jaccard": 0.5, "dice": 0.7}, 0.7, "validation Dice"),
+        ({"mse": 9.0, "rmse": 3.0, "mae": 2.5}, 2.5, "validation mean absolute error"),
+    ],
+)
+def test_the_score_is_named_by_what_it_is(curves: Curves, scores, value, words: str) -> None:
+    curves.add_validation(3, 0.5, scores)
+    assert curves.points("score") == ([3], [value])
+    assert words in curves._legend.text()
+    low, high = curves._right.viewRange()[1]
+    assert low < 1 < high
+    curves.clear_points()
+    assert "validation Dice" in curves._legend.text()
+
+
+def test_an_error_beyond_one_is_in_sight(qtbot: QtBot, curves: Curves) -> None:
+    for step, error in enumerate((900.0, 400.0, 120.0)):
+        curves.add_validation(step, 0.5, {"mae": error})
+    curves.show()
+    qtbot.waitUntil(lambda: curves._right.viewRange()[1][1] >= 900)
 
 
 def test_a_thousand_steps_are_drawn_at_once(qtbot: QtBot, curves: Curves) -> None:

@@ -39,6 +39,25 @@ def test_the_trend_in_words(dice: list[float], words: str) -> None:
     assert words in diagnose(history(dice))
 
 
+@pytest.mark.parametrize(
+    ("errors", "losses", "words"),
+    [
+        ([40.0], None, "validation error 40 after the first epoch"),
+        ([40.0, 30.0, 20.0], None, "validation error 20 and still falling"),
+        ([20.0] * 5, None, "validation error 20, best 20"),
+        ([20.0] * 12, None, "no longer falling (best 20): it can be stopped"),
+        ([9.0] + [5.0] * 6 + [7.0] * 5, [1.0] + [0.3] * 6 + [0.6] * 5, "by heart"),
+    ],
+)
+def test_the_trend_of_an_error_in_words(errors, losses, words: str) -> None:
+    losses = losses or [1.0] * len(errors)
+    events = [
+        Validated(k, k, loss, {"mse": e**2, "rmse": e, "mae": e}, {}, False)
+        for k, (e, loss) in enumerate(zip(errors, losses, strict=True))
+    ]
+    assert words in diagnose(events)
+
+
 def test_learning_by_heart_is_noticed() -> None:
     dice = [0.5, 0.8, 0.85, 0.86, 0.86, 0.85, 0.84, 0.83, 0.82, 0.8]
     losses = [1.0, 0.5, 0.3, 0.3, 0.32, 0.36, 0.4, 0.44, 0.5, 0.6]

@@ -9,19 +9,33 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from npe2 import PluginManifest
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QComboBox,
+    QLineEdit,
+    QListWidget,
+    QScrollBar,
+    QTabBar,
+    QTableView,
+    QWidget,
+)
+from superqt import QCollapsible
 
 if TYPE_CHECKING:
     import napari
     from pytestqt.qtbot import QtBot
 
-DOCKS = ("Train", "Predict", "Inspect")
+DOCKS = ("Train", "Predict", "Inspect", "Evaluate", "Compare", "Signals")
+SAMPLES = ("cells", "nuclei", "membranes", "signals")
 PLUGIN = "napari-unet-lab"
 OPEN = """
 import sys, napari, numpy
 viewer = napari.Viewer(show=False)
 viewer.add_image(numpy.zeros((64, 64)))
 viewer.add_labels(numpy.zeros((64, 64), int))
-for name in ("Train", "Predict", "Inspect"):
+for name in sys.argv[1:]:
     viewer.window.add_plugin_dock_widget("napari-unet-lab", name)
 assert "torch" not in sys.modules
 viewer.close()
@@ -37,7 +51,8 @@ def test_the_room_imports_neither_torch_nor_qt() -> None:
 
 @pytest.mark.viewer
 def test_docks_open_without_torch() -> None:
-    done = subprocess.run([sys.executable, "-c", OPEN], capture_output=True, text=True, check=False)
+    words = [sys.executable, "-c", OPEN, *DOCKS]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "QThread" not in done.stderr
     assert "QProcess" not in done.stderr
@@ -56,11 +71,38 @@ def test_a_dock_goes_without_a_trace(cells: napari.Viewer, qtbot: QtBot, name: s
 
 @pytest.mark.viewer
 def test_docks_say_why_nothing_can_be_done(viewer: napari.Viewer) -> None:
-    for name, button in (("Train", "train"), ("Predict", "predict"), ("Inspect", "gates")):
+    buttons = {
+        "Train": "train", "Predict": "predict", "Inspect": "gates", "Evaluate": "evaluate",
+        "Compare": "run",
+    }  # fmt: skip
+    for name, button in buttons.items():
         _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
         box = getattr(widget, f"{button}_button")
         assert not box.isEnabled()
         assert box.toolTip().startswith("Not now: ")
+
+
+@pytest.mark.viewer
+@pytest.mark.parametrize("name", DOCKS)
+def test_every_field_explains_itself(cells: napari.Viewer, name: str) -> None:
+    _, dock = cells.window.add_plugin_dock_widget(PLUGIN, name)
+    kinds = (QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit, QListWidget)
+    fields = [part for kind in kinds for part in dock.findChildren(kind) if not is_inner(part)]
+    assert fields
+    silent = [field for field in fields if not explained(field, dock)]
+    assert not [(type(field).__name__, type(field.parent()).__name__) for field in silent]
+
+
+def is_inner(part: QWidget) -> bool:
+    """Whether it is a scroll bar, the arrow of a fold, or what Qt itself puts in a window."""
+    return isinstance(part, QScrollBar) or isinstance(
+        part.parent(), QCollapsible | QTableView | QTabBar
+    )
+
+
+def explained(part: QWidget, dock: QWidget) -> bool:
+    """Whether a part, or what it is a part of, has a tooltip."""
+    return part is not dock and (bool(part.toolTip()) or explained(part.parentWidget(), dock))
 
 
 def test_the_manifest_names_what_exists() -> None:
@@ -68,14 +110,14 @@ def test_the_manifest_names_what_exists() -> None:
     manifest.validate_imports()
     found = manifest.contributions
     assert [widget.display_name for widget in found.widgets] == list(DOCKS)
-    assert {sample.key for sample in found.sample_data} == {"cells", "nuclei", "membranes"}
+    assert {sample.key for sample in found.sample_data} == set(SAMPLES)
     from napari._app_model.constants._menus import MenuId  # there is no public list
 
     assert set(found.menus) <= {str(menu) for menu in MenuId.contributables()}
 
 
 @pytest.mark.viewer
-@pytest.mark.parametrize("key", ["cells", "nuclei", "membranes"])
+@pytest.mark.parametrize("key", SAMPLES)
 def test_samples_open_as_image_and_labels(viewer: napari.Viewer, key: str) -> None:
     image, labels, unseen = viewer.open_sample(PLUGIN, key)
     assert unseen.data.shape == image.data.shape

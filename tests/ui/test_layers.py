@@ -15,12 +15,15 @@ from napari_unet.config import InputError
 from napari_unet.ui.layers import (
     Source,
     axes_choices,
+    channels_of,
     check_pair,
     copy_blocks,
     find_layer,
     path_of,
     source_of,
+    stack_of,
     store,
+    truth_axes,
 )
 
 if TYPE_CHECKING:
@@ -65,6 +68,13 @@ def test_a_copy_that_is_called_off_stops_at_the_next_block(tmp_path: Path) -> No
     copy_blocks(np.ones((1200, 600), "u1"), tmp_path / "copy.zarr", lambda: next(asked))
     copied = zarr.open_array(tmp_path / "copy.zarr")[:]
     assert 0 < copied.sum() < copied.size
+
+
+def test_axes_that_do_not_fit_are_refused() -> None:
+    for layer, axes in ((Image(values((3, 8, 9))), "YX"), (Image(values((8, 9))), "YXC")):
+        with pytest.raises(InputError) as raised:
+            source_of(layer, axes)
+        assert raised.value.code == "U113"
 
 
 def test_words_are_no_pixels(tmp_path: Path) -> None:
@@ -182,3 +192,47 @@ def test_a_deleted_layer_is_not_found() -> None:
     assert find_layer(layers, key) is layers[1]
     assert find_layer(layers[:1], key) is None
     assert find_layer(layers, None) is None
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (4, 600, 17)])
+def test_layers_of_one_shape_become_the_channels_of_one_image(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    planes = [values(shape, np.uint8), values(shape, np.float32) / 7]
+    axes = "ZYX"[-len(shape) :]
+    layers = [Image(plane, name=f"stain {k}", scale=(2,) * len(shape)) for k, plane in
+              enumerate(planes)]  # fmt: skip
+    reference = store(stack_of(layers, axes), tmp_path)
+    assert reference.axes == f"C{axes}"
+    assert reference.spacing == (2,) * len(shape)
+    copy = zarr.open_array(reference.path)
+    assert copy.dtype == np.float32
+    np.testing.assert_array_equal(copy[:], np.stack(planes).astype(np.float32))
+
+
+def test_a_single_layer_is_no_stack() -> None:
+    layer = Image(values((20, 30, 3), np.uint8), rgb=True)
+    assert stack_of([layer], "YXC").data is layer.data
+    assert channels_of(layer, "YXC") == 3
+    assert channels_of(Image(np.zeros((5, 20, 30))), "TYX") == 1
+
+
+def test_channels_must_have_one_shape_and_no_channels_themselves() -> None:
+    images = [Image(np.zeros((20, 30)), name="a"), Image(np.zeros((20, 31)), name="b")]
+    with pytest.raises(InputError, match=r"U102: channel 20x31 \(layer 'b'\) .* 20x30"):
+        stack_of(images, "YX")
+    both = [Image(np.zeros((2, 20, 30)), name=name) for name in "ab"]
+    with pytest.raises(InputError, match="U113: layer 'a' has channels itself"):
+        stack_of(both, "CYX")
+
+
+def test_a_target_may_have_channels() -> None:
+    image = Image(np.zeros((3, 20, 30)))
+    for shape, axes in (((20, 30), "YX"), ((20, 30, 2), "YXC"), ((2, 20, 30), "CYX")):
+        target = Image(np.zeros(shape), name="clean")
+        assert truth_axes(target, image, "CYX") == axes
+        assert check_pair(image, target, "CYX") == ()
+    with pytest.raises(InputError, match=r"U102: target 20x31 .*the target that belongs to it"):
+        check_pair(image, Image(np.zeros((20, 31))), "CYX")
+    with pytest.raises(InputError, match="U102: labels 20x30x2"):
+        check_pair(image, Labels(np.zeros((20, 30, 2), int)), "CYX")

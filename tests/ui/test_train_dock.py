@@ -155,21 +155,21 @@ def test_what_does_not_match_is_said_before_the_start(
 ) -> None:
     cells.layers["drawn"].scale = (1, 1)
     dock.reset_choices()
-    assert "another scale" in dock.doubts.text()
+    assert "another scale" in dock.material.doubts.text()
     assert dock.train_button.isEnabled()
     cells.layers["drawn"].data = np.zeros((112, 96), int)
     dock.reset_choices()
-    assert "U102" in dock.doubts.text()
-    assert "transpose" in dock.doubts.text()
+    assert "U102" in dock.material.doubts.text()
+    assert "transpose" in dock.material.doubts.text()
     assert not dock.train_button.isEnabled()
     assert "transpose" in dock.train_button.toolTip()
 
 
 def test_pairs_are_added_and_taken_out(qtbot: QtBot, dock: TrainDock) -> None:
-    click(qtbot, dock.pairs.add_button)
-    assert len(dock.pairs.keys) == 2
-    click(qtbot, dock.pairs.rows[1].remove_button)
-    assert len(dock.pairs.keys) == 1
+    click(qtbot, dock.material.pairs.add_button)
+    assert len(dock.material.pairs.keys) == 2
+    click(qtbot, dock.material.pairs.rows[1].remove_button)
+    assert len(dock.material.pairs.keys) == 1
 
 
 def test_closing_the_dock_ends_its_training(
@@ -178,3 +178,68 @@ def test_closing_the_dock_ends_its_training(
     click(qtbot, dock.train_button)
     qtbot.waitUntil(lambda: dock.curves is not None, timeout=LONG_MS)
     cells.window.remove_dock_widget(dock)  # `viewer` checks that no process is left
+
+
+def test_several_layers_are_the_channels_of_one_image(
+    qtbot: QtBot, dock: TrainDock, cells: napari.Viewer, home: Path
+) -> None:
+    first = cells.layers["cells"]
+    cells.add_image(first.data[::-1].copy(), name="stain", scale=first.scale)
+    row = dock.material.pairs.rows[0]
+    row.image.key = first.unique_id
+    click(qtbot, row.image.more_button)
+    assert dock.material.pairs.channels == [(first.unique_id, cells.layers["stain"].unique_id)]
+    dock.form.budget.amount.value = 0
+    click(qtbot, dock.train_button)
+    qtbot.waitUntil(lambda: not dock.job, timeout=LONG_MS)
+    assert read_card(home / "cells-unet").model.in_channels == 2
+
+    _, predict = cells.window.add_plugin_dock_widget("napari-unet-lab", "Predict")
+    predict.subject.model.choose(home / "cells-unet")
+    predict.subject.image.key = first.unique_id
+    assert "wants 2 channel(s)" in predict.predict_button.toolTip()
+    click(qtbot, predict.subject.image.more_button)
+    click(qtbot, predict.predict_button)
+    with qtbot.waitSignal(predict.prediction.settled, timeout=LONG_MS):
+        pass
+    assert cells.layers["cells: classes"].data.shape == first.data.shape
+
+    cells.layers["stain"].data = first.data[:-1]
+    dock.reset_choices()
+    assert "U102: channel" in dock.material.doubts.text()
+    cells.layers.remove("stain")  # the box takes what is left
+    assert dock.train_button.toolTip() == "Not now: choose another layer for each channel"
+    assert "another layer for each channel" in predict.predict_button.toolTip()
+
+
+def test_an_image_can_be_the_target(
+    qtbot: QtBot, dock: TrainDock, cells: napari.Viewer, home: Path
+) -> None:
+    image = cells.layers["cells"]
+    clean = np.asarray(image.data, np.float32) * 3 + 10
+    cells.add_image(clean, name="clean", scale=image.scale, translate=image.translate)
+    dock.form.meaning.field("kind").value = "regression"
+    row = dock.material.pairs.rows[0]
+    row.image.key, row.target.key = image.unique_id, cells.layers["clean"].unique_id
+    assert dock.material.pairs.keys == [(image.unique_id, cells.layers["clean"].unique_id)]
+    assert "every pixel counts the same" in dock.weights_button.toolTip()
+    row.target.key = image.unique_id  # no image is its own target
+    assert dock.material.pairs.keys == []
+    assert not dock.train_button.isEnabled()
+    row.target.key = cells.layers["clean"].unique_id
+    dock.form.budget.amount.value = 1
+    click(qtbot, dock.train_button)
+    qtbot.waitUntil(lambda: not dock.job, timeout=LONG_MS)
+    assert read_card(home / "cells-unet").kind == "regression", dock.message.text()
+
+    _, predict = cells.window.add_plugin_dock_widget("napari-unet-lab", "Predict")
+    predict.subject.model.choose(home / "cells-unet")
+    predict.subject.image.key = image.unique_id
+    assert predict.outputs["values"].isChecked()
+    assert predict.outputs["classes"].isHidden()
+    click(qtbot, predict.predict_button)
+    with qtbot.waitSignal(predict.prediction.settled, timeout=LONG_MS):
+        pass
+    (made,) = [layer for layer in cells.layers if "values" in layer.name]
+    assert made.data.shape == image.data.shape
+    assert abs(float(made.data.mean()) - float(clean.mean())) < float(clean.std())

@@ -52,6 +52,17 @@ def test_what_is_ignored_is_shown() -> None:
     assert kinds == ["image", "image", "image", "labels"]
 
 
+def test_of_values_all_that_are_known_weigh_the_same() -> None:
+    target = np.random.default_rng(0).normal(size=(3, 20, 24))
+    target[1, :4] = np.nan
+    config = LabelConfig(kind="regression")
+    (maps,) = weight_maps([source(target, "TYX")], 2, config, WeightConfig(), never)
+    assert list(maps.arrays) == ["total weight"]
+    np.testing.assert_array_equal(maps.arrays["total weight"], np.isfinite(target))
+    np.testing.assert_array_equal(maps.ignored, np.isnan(target))
+    assert "weigh 1" in maps.notes[0]
+
+
 def test_labels_that_training_would_refuse_are_refused() -> None:
     with pytest.raises(InputError) as raised:
         weight_maps([source(np.zeros((8, 8), int))], 2, LabelConfig(), WeightConfig(), never)

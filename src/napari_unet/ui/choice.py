@@ -10,12 +10,12 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QPushButton,
-    QSizePolicy,
     QWidget,
 )
 
 from napari_unet.config import ModelFileError
 from napari_unet.library.folders import list_models, read_card
+from napari_unet.ui.rows import may_shrink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,7 +41,7 @@ class LayerBox(QComboBox):
         super().__init__(parent)
         self._kind = kind
         self.setToolTip(tooltip)
-        _may_shrink(self)
+        may_shrink(self)
         self.currentIndexChanged.connect(self._on_index)
 
     @property
@@ -90,9 +90,10 @@ class ModelBox(QWidget):
         super().__init__(parent)
         self._nothing = nothing
         self._others: dict[str, Card] = {}
+        self.setToolTip(tooltip)
         self.box = QComboBox()
         self.box.setToolTip(tooltip)
-        _may_shrink(self.box)
+        may_shrink(self.box)
         self.box.currentIndexChanged.connect(self._on_index)
         self.box.setPlaceholderText("no model yet")
         self.browse_button = QPushButton("…")
@@ -157,13 +158,7 @@ class ModelBox(QWidget):
 
 
 def _words(card: Card) -> str:
-    dice = card.training.get("best", {}).get("dice")
-    score = f", Dice {dice:.2f}" if dice is not None else ""
+    best = card.training.get("best", {})
+    score = f", Dice {best['dice']:.2f}" if "dice" in best else ""
+    score = f", error {best['mae']:.3g}" if "mae" in best else score
     return f"{card.name} ({card.model.ndim}-D {card.model.architecture}{score})"
-
-
-def _may_shrink(box: QComboBox) -> None:
-    """Let long names be cut rather than widen the dock."""
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(6)
-    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

@@ -23,7 +23,7 @@ class Cost:
     block : tuple of int
         What the largest tile writes, in pixels per axis.
     context : tuple of int
-        How far it reads beyond that, in pixels per axis.
+        How far it reads beyond that at most, in pixels per axis.
     redundant : float
         Share of all pixels read that are read only as context.
     """
@@ -38,7 +38,7 @@ class Cost:
             return f"1 tile of {_times(self.block)} pixels"
         block, context = _times(self.block), _times(self.context)
         return (
-            f"{self.tiles:,} tiles of {block} pixels, each read with {context} more on every "
+            f"{self.tiles:,} tiles of {block} pixels, each read with up to {context} more on every "
             f"side ({self.redundant:.0%} of the reading is overlap)"
         )
 

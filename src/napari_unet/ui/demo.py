@@ -21,9 +21,10 @@ from napari_unet.cli.demo import Lesson, dice, load_lesson, settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_unet.ui.dock import Dock
+    from napari_unet.ui.panel import Panel
 
 PLUGIN = "napari-unet-lab"
+SIGNAL_PX = 8.0  # how high a signal is drawn
 POLL_MS = 50
 PATIENCE_S = 300.0  # beyond the time that was asked for
 
@@ -33,10 +34,19 @@ class Demo:
 
     def __init__(self, viewer: napari.Viewer, lesson: Lesson, out: Path) -> None:
         self.viewer, self.lesson, self.out = viewer, lesson, out
-        self.docks: dict[str, Any] = {
-            name: viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)[1]
-            for name in ("Inspect", "Predict", "Train")
-        }
+        signals = ("Signals",) if lesson.ndim == 1 else ()
+        self.space = {"scale": (SIGNAL_PX, 1.0)} if signals else {}
+        self.docks: dict[str, Any] = {}
+        for name in (*signals, "Inspect", "Predict", "Train"):
+            self.open(name)
+
+    def open(self, name: str) -> Any:
+        """Open a dock, in front of the others; return it."""
+        if name not in self.docks:
+            added = self.viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+            self.docks[name] = added[1]
+        self.docks[name].parent().raise_()
+        return self.docks[name]
 
     def run(self, seconds: float) -> None:
         """Train, predict, look inside; print numbers, write screenshots."""
@@ -53,10 +63,11 @@ class Demo:
         """Open what the network learns from, and choose it in the dock."""
         keys = []
         for number, (image, labels) in enumerate(self.lesson.pairs, start=1):
-            layer = self.viewer.add_image(image, name=f"image {number}")
-            drawn = self.viewer.add_labels(labels, name=f"labels {number}", opacity=0.5)
+            layer = self.viewer.add_image(image, name=f"image {number}", **self.space)
+            words = {"name": f"labels {number}", "opacity": 0.5}
+            drawn = self.viewer.add_labels(labels, **words, **self.space)
             keys.append((layer.unique_id, drawn.unique_id))
-        pairs = self.docks["Train"].pairs
+        pairs = self.docks["Train"].material.pairs
         while len(pairs.rows) < len(keys):
             pairs.add_row()
         for row, (image_key, labels_key) in zip(pairs.rows, keys, strict=True):
@@ -88,8 +99,8 @@ class Demo:
     def predict(self, folder: Path) -> np.ndarray[Any, Any]:
         """Open the unseen image, press Predict and wait for the tiles; return the classes."""
         dock, image = self.docks["Predict"], self.lesson.unseen[0]
-        layer = self.viewer.add_image(image, name="unseen image")
-        self.docks["Predict"].parent().raise_()
+        layer = self.viewer.add_image(image, name="unseen image", **self.space)
+        self.open("Predict")
         dock.subject.model.choose(folder)
         dock.subject.image.key = layer.unique_id
         for box in dock.outputs.values():
@@ -112,7 +123,7 @@ class Demo:
         self.docks["Inspect"].grid.setChecked(True)
 
     def wait(
-        self, what: str, done: Callable[[], bool], dock: Dock, expected_s: float = 0.0
+        self, what: str, done: Callable[[], bool], dock: Panel, expected_s: float = 0.0
     ) -> None:
         """Let the window live until `done`; print how long it took."""
         started, loop, timer = time.perf_counter(), QEventLoop(), QTimer()

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from napari_unet.events import Validated
 
 RISE = 0.01  # Dice that counts as progress
+FALL = 0.02  # share of an error that counts as progress
 PATIENCE = 4  # validations without progress before it is called a plateau
 OVERFITTING = 1.25  # validation loss over its lowest
 GOOD = 0.8
@@ -31,7 +32,9 @@ def diagnose(history: Sequence[Validated], left_s: float | None = None) -> str:
     str
         Such as ``validation Dice 0.87 and still rising; 40 s left``.
     """
-    trend = _trend(history) if history else "no validation yet"
+    trend = "no validation yet"
+    if history:
+        trend = _trend(history) if "dice" in history[-1].scores else _error_trend(history)
     return trend if left_s is None else f"{trend}; {duration(left_s)} left"
 
 
@@ -52,6 +55,23 @@ def _trend(history: Sequence[Validated]) -> str:
     if best < GOOD:
         return f"{score} and no longer rising: more labels would help most"
     return f"{score} and no longer rising (best {best:.2f}): it can be stopped"
+
+
+def _error_trend(history: Sequence[Validated]) -> str:
+    """Say how the mean absolute error of a regression goes."""
+    errors = [event.scores.get("mae", math.nan) for event in history]
+    now, best = errors[-1], min(errors)
+    score = f"validation error {now:.3g}"
+    if len(history) == 1:
+        return f"{score} after the first epoch"
+    at = max(1, len(errors) - PATIENCE)
+    if min(errors[at:]) < (1 - FALL) * min(errors[:at]):
+        return f"{score} and still falling"
+    if _overfits(history) and now > (1 + FALL) * best:
+        return f"{score} after {best:.3g}: it begins to learn by heart; stopping keeps the best"
+    if len(history) <= 2 * PATIENCE:
+        return f"{score}, best {best:.3g}"
+    return f"{score} and no longer falling (best {best:.3g}): it can be stopped"
 
 
 def _background_words(history: Sequence[Validated]) -> str:

@@ -6,7 +6,7 @@ import math
 from ast import literal_eval
 from decimal import Decimal
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 from magicgui.widgets import create_widget
 from pydantic import ValidationError
@@ -14,12 +14,14 @@ from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLabel, QWidget
 
 from napari_unet.config import ARCHITECTURES, LOSSES, Config, InputError, explain
-from napari_unet.ui.rows import add_row, make_rows
+from napari_unet.ui.rows import add_row, make_rows, may_shrink
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pydantic.fields import FieldInfo
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 TABLES: Mapping[str, Sequence[tuple[str, Any]]] = {  # fields whose names stand in a table
     "architecture": [(a.title, name) for name, a in ARCHITECTURES.items()],
@@ -33,6 +35,9 @@ LABELS: Mapping[str, str] = {
     "sigma": "reach sigma",
 }
 LARGEST = 10**9  # of a number without an upper bound
+FOLLOWING: Mapping[str, Callable[[Mapping[str, Any]], Sequence[str]]] = {
+    "variant": lambda settings: list(ARCHITECTURES[settings["architecture"]].variants),
+}  # choices that depend on another setting
 
 
 class Form(QWidget):
@@ -65,11 +70,12 @@ class Form(QWidget):
         self._error.setWordWrap(True)
         self._error.setTextFormat(Qt.TextFormat.PlainText)
         self._error.hide()
-        rows = make_rows(self)
+        self._rows = make_rows(self)
+        self._offer(dict(config))
         for name, field in self._fields.items():
-            add_row(rows, in_words(name), field.widget)
+            add_row(self._rows, in_words(name), field.widget)
             field.changed.connect(self._on_changed)
-        rows.addRow(self._error)
+        self._rows.addRow(self._error)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -85,15 +91,13 @@ class Form(QWidget):
         InputError
             For a value out of its range; also shown below the form.
         """
-        try:
-            return type(self._config).model_validate(dict(self._config) | self.settings)
-        except ValidationError as error:
-            raise explain(error) from error
+        return validate(type(self._config), dict(self._config) | self.settings)
 
     @value.setter
     def value(self, config: Config) -> None:
         self.blockSignals(True)
         self._config = config
+        self._offer(dict(config))
         for name, field in self._fields.items():
             field.value = getattr(config, name)
         self.blockSignals(False)
@@ -108,7 +112,29 @@ class Form(QWidget):
         """Return the field `name`."""
         return self._fields[name]
 
+    def know(self, **others: Any) -> None:
+        """Take values of fields that are not shown, for the check of those that are."""
+        self._config = self._config.model_copy(update=others)
+        self._check()
+
+    def reveal(self, names: Iterable[str]) -> None:
+        """Show only these fields; the others keep their values."""
+        shown = set(names)
+        for name, field in self._fields.items():
+            for part in (field.widget, self._rows.labelForField(field.widget)):
+                part.setVisible(name in shown)
+
+    def _offer(self, settings: Mapping[str, Any]) -> None:
+        for name in FOLLOWING.keys() & self._fields.keys():
+            self._fields[name].offer(FOLLOWING[name](settings))
+
     def _on_changed(self) -> None:
+        if not self.signalsBlocked():
+            self._offer(dict(self._config) | self.settings)
+        self._check()
+        self.changed.emit()
+
+    def _check(self) -> None:
         try:
             _ = self.value
         except InputError as error:
@@ -117,7 +143,6 @@ class Form(QWidget):
         else:
             self._error.clear()
             self._error.hide()
-        self.changed.emit()
 
 
 class Field(QObject):
@@ -130,6 +155,7 @@ class Field(QObject):
         self._decimals = decimals(info.default) if isinstance(info.default, float) else 0
         annotation, options = widget_for(name, info, value)
         self._as_text = annotation is str and not options and info.annotation is not str
+        self._nothing = () if get_origin(info.annotation) is tuple else None
         shown = to_text(value) if self._as_text else value
         self._inner = create_widget(shown, annotation=annotation, options=options)
         self.widget = self._inner.native
@@ -137,6 +163,8 @@ class Field(QObject):
         if isinstance(self.widget, QAbstractSpinBox | QComboBox):
             self.widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             self.widget.installEventFilter(self)  # the wheel scrolls the dock, not the value
+        if isinstance(self.widget, QComboBox):
+            may_shrink(self.widget)
         if annotation is float:
             self.widget.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
         if self._as_text:
@@ -146,13 +174,21 @@ class Field(QObject):
     @property
     def value(self) -> Any:
         """What the widget holds, as pydantic will check it."""
-        return from_text(self._inner.value) if self._as_text else self._inner.value
+        if not self._as_text:
+            return self._inner.value
+        read = from_text(self._inner.value)
+        return self._nothing if read is None else read
 
     @value.setter
     def value(self, value: Any) -> None:
         if isinstance(value, float) and not self._as_text:
             self.widget.setDecimals(max(decimals(value), self._decimals))
         self._inner.value = to_text(value) if self._as_text else value
+
+    def offer(self, choices: Sequence[str]) -> None:
+        """Offer other choices; the one that was made stays if it is among them."""
+        if tuple(choices) != self._inner.choices:
+            self._inner.choices = [(choice.replace("_", " "), choice) for choice in choices]
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Ignore the wheel over a field that has not the focus."""
@@ -165,6 +201,19 @@ class Field(QObject):
         self.changed.emit()
 
 
+def validate(kind: type[AnyConfig], settings: Mapping[str, Any]) -> AnyConfig:
+    """Return a config; raises InputError for what it does not allow.
+
+    It is raised outside of `except`: the garbage collector cannot see into an error of pydantic,
+    and one that is tied to ours would keep alive every window that was at work.
+    """
+    try:
+        return kind.model_validate(dict(settings))
+    except ValidationError as error:
+        told = explain(error)
+    raise told
+
+
 def widget_for(name: str, info: FieldInfo, value: Any) -> tuple[Any, dict[str, Any]]:
     """Return the annotation and the options that `create_widget` needs for a field.
 
@@ -173,6 +222,8 @@ def widget_for(name: str, info: FieldInfo, value: Any) -> tuple[Any, dict[str, A
     """
     if name in TABLES:
         return str, {"choices": list(TABLES[name]), "widget_type": "ComboBox"}
+    if name in FOLLOWING:
+        return str, {"choices": [value], "widget_type": "ComboBox"}
     annotation = info.annotation
     if get_origin(annotation) is Literal:
         choices = [(str(c).replace("_", " "), c) for c in get_args(annotation)]
@@ -182,6 +233,8 @@ def widget_for(name: str, info: FieldInfo, value: Any) -> tuple[Any, dict[str, A
     if annotation in {int, float}:
         low, high = bounds(info)
         options = {"min": low, "max": high}
+        if name == "kernel":
+            options["step"] = 2  # odd numbers
         if annotation is float:
             options["step"] = 10.0 ** -max(decimals(value), decimals(float(info.default)))
         return annotation, options
@@ -208,7 +261,7 @@ def decimals(value: float) -> int:
 
 
 def to_text(value: Any) -> str:
-    """Write None as nothing and a tuple as a list with commas."""
+    """Write None and an empty tuple as nothing, a tuple as a list with commas."""
     if value is None:
         return ""
     if not isinstance(value, tuple):

@@ -15,6 +15,7 @@ from napari_unet.ui.background import Background
 from napari_unet.ui.choice import LayerBox
 from napari_unet.ui.form import Form
 from napari_unet.ui.layers import find_layer, source_of
+from napari_unet.ui.panel import allow
 from napari_unet.ui.plan_shapes import plan_layer
 from napari_unet.ui.predicting import PredictingDock
 from napari_unet.ui.results import Place
@@ -67,23 +68,26 @@ class InspectDock(PredictingDock):
 
     def check(self) -> None:
         """Allow the buttons that can be pressed."""
-        card, why_not = self.subject.card, self.subject.why_not
-        gated = card is not None and card.model.architecture == "attention"
+        why_not, gated = self.subject.why_not, self.subject.gated
         without = "" if gated else "this model has no attention gates; train one that has"
         busy = "a prediction is running" if self.job else ""
-        _allow(self.gates_button, why_not or without or busy, "Show where each gate looks.")
-        _allow(self.plan_button, why_not, "Draw what each tile reads and writes.")
+        allow(self.gates_button, why_not or without or busy, "Show where each gate looks.")
+        allow(self.plan_button, why_not, "Draw what each tile reads and writes.")
 
     def _make_parts(self) -> None:
         self.gates_button = QPushButton("Show attention gates")
         self.colormap = ComboBox(choices=COLORMAPS, value="viridis")
+        self.colormap.native.setToolTip("Colours of all gates: low where little passes.")
         self.opacity = FloatSlider(value=0.6, min=0, max=1)
+        self.opacity.native.setToolTip("Opacity of all gates above the image.")
         self.tile = SpinBox(value=256, min=1, max=2**20)
         self.tile.native.setToolTip("Edge of the tiles in pixels.")
         self.plan_button = QPushButton("Show tile plan")
         self.labels = LayerBox(Labels, "The labels whose weights to show.")
         self.kind = Form(LabelConfig(), only=("kind", "zero"))
+        self.kind.field("kind").offer(("instances", "classes"))  # all values weigh the same
         self.dimensions = ComboBox(choices=[("2-D", 2), ("3-D", 3), ("1-D", 1)], value=2)
+        self.dimensions.native.setToolTip("What one picture is; further axes are looped over.")
         self.w0 = FloatSlider(value=10, min=0, max=50)
         self.sigma = FloatSlider(value=5, min=0.5, max=30)
         fields = WeightConfig.model_fields
@@ -184,8 +188,3 @@ class InspectDock(PredictingDock):
 
     def _on_grid(self, checked: bool) -> None:
         lay_side_by_side(self.viewer, enabled=checked)
-
-
-def _allow(button: QPushButton, why_not: str, tooltip: str) -> None:
-    button.setEnabled(not why_not)
-    button.setToolTip(f"Not now: {why_not}" if why_not else tooltip)

@@ -18,9 +18,10 @@ from napari_unet.engine.jobs import ArrayRef
 from napari_unet.ui.space import differences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from napari.layers import Layer
+    from numpy.typing import NDArray
 
 MOST_CHANNELS = 16  # an axis longer than this is not offered as channels
 CHUNK = 512  # pixels per edge in the scratch folder
@@ -81,12 +82,31 @@ def layer_is_rgb(layer: Layer) -> bool:
     return bool(getattr(layer, "rgb", False))
 
 
+def channels_of(layer: Layer, axes: str) -> int:
+    """Count the channels of a layer; opacity is none."""
+    if "C" not in axes:
+        return 1
+    channels = int(first_level(layer).shape[axes.index("C")])
+    return min(channels, 3) if layer_is_rgb(layer) else channels
+
+
 def source_of(layer: Layer, axes: str) -> Source:
     """Collect what is needed to hand a layer to the engine; nothing is read.
 
     The alpha channel of an RGBA layer is left out.
+
+    Raises
+    ------
+    InputError
+        U113 when the array has more or fewer axes than `axes` names.
     """
     data = first_level(layer)
+    if data.ndim != len(axes):
+        raise InputError(
+            "U113",
+            f"layer {layer.name!r} has {data.ndim} axes, {axes} names {len(axes)}",
+            "choose layers with the same axes",
+        )
     if layer_is_rgb(layer) and data.shape[-1] == 4:
         data = _lazy(data)[..., :3]
     scaled = axes.replace("C", "") if layer.ndim < len(axes) else axes
@@ -95,30 +115,117 @@ def source_of(layer: Layer, axes: str) -> Source:
     return Source(data=data, axes=axes, spacing=spacing, name=str(layer.name))
 
 
+def stack_of(layers: Sequence[Layer], axes: str) -> Source:
+    """Collect several layers of one shape as the channels of one image; nothing is read.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        The channels, in order; a single one may have channels itself.
+    axes : str
+        Of the first layer.
+
+    Raises
+    ------
+    InputError
+        U102 when the shapes differ; U113 when their axes do, or when one of several has channels
+        itself.
+    """
+    first, *others = (source_of(layer, axes) for layer in layers)
+    if not others:
+        return first
+    if "C" in axes:
+        raise InputError(
+            "U113",
+            f"layer {first.name!r} has channels itself ({axes})",
+            "choose other axes, or this layer alone",
+        )
+    for other in others:
+        if other.data.shape != first.data.shape:
+            raise InputError(
+                "U102",
+                f"channel {_times(other.data.shape)} (layer {other.name!r}) does not match "
+                f"{_times(first.data.shape)} (layer {first.name!r})",
+                "choose layers of one shape",
+            )
+    data = Channels(tuple(source.data for source in (first, *others)))
+    return Source(data, f"C{axes}", first.spacing, first.name)
+
+
+class Channels:
+    """Arrays of one shape as the first axis of one lazy array: (*S) each -> (C, *S).
+
+    Parameters
+    ----------
+    arrays : tuple of array-like
+        Whatever has a shape, a dtype and slices.
+    """
+
+    def __init__(self, arrays: tuple[Any, ...]) -> None:
+        self._arrays = arrays
+        self.shape = (len(arrays), *arrays[0].shape)
+        self.ndim = len(self.shape)
+        self.dtype = np.result_type(*(array.dtype for array in arrays))
+
+    def __getitem__(self, key: tuple[slice, ...]) -> NDArray[Any]:
+        channels, *window = key
+        blocks = [np.asarray(array[tuple(window)]) for array in self._arrays[channels]]
+        return np.stack(blocks).astype(self.dtype, copy=False)
+
+
 def check_pair(image: Layer, labels: Layer, axes: str) -> tuple[str, ...]:
-    """Check that labels lie on their image; return warnings in words.
+    """Check that labels, or a target, lie on their image; return warnings in words.
 
     Raises
     ------
     InputError
         U102 when the shapes differ; the remedy says so when they are swapped.
     """
-    shape = tuple(n for n, a in zip(first_level(image).shape, axes, strict=True) if a != "C")
-    found = tuple(first_level(labels).shape)
+    shape = pixels_of(image, axes)
+    found = pixels_of(labels, truth_axes(labels, image, axes))
     if found != shape:
         swapped = sorted(found) == sorted(shape)
+        drawn = "choose the target that belongs to it" if _is_image(labels) else ""
         raise InputError(
             "U102",
-            f"labels {_times(found)} (layer {labels.name!r}) do not match image {_times(shape)} "
-            f"(layer {image.name!r})",
+            f"{'target' if drawn else 'labels'} {_times(found)} (layer {labels.name!r}) do not "
+            f"match image {_times(shape)} (layer {image.name!r})",
             "their axes are swapped: transpose one of them"
             if swapped
-            else "crop the image or choose the labels drawn on it",
+            else f"crop the image or {drawn or 'choose the labels drawn on it'}",
         )
     return tuple(
         f"{labels.name!r} has another {name} than {image.name!r}: are they of one image?"
         for name in differences(image, labels)
     )
+
+
+def truth_axes(truth: Layer, image: Layer, axes: str) -> str:
+    """Name the axes of labels or of a target: those of the image, and C if a target has channels.
+
+    Parameters
+    ----------
+    truth, image : Layer
+        A Labels layer, or an Image layer as target; the image it belongs to.
+    axes : str
+        Of the image.
+    """
+    plain = axes.replace("C", "")
+    data, shape = first_level(truth), pixels_of(image, axes)
+    if _is_image(truth) and data.ndim == len(plain) + 1:
+        if tuple(data.shape[:-1]) == shape:
+            return f"{plain}C"
+        if tuple(data.shape[1:]) == shape:
+            return f"C{plain}"
+    return plain
+
+
+def pixels_of(layer: Layer, axes: str) -> tuple[int, ...]:
+    """Return the shape of a layer without its channels; as it is where the axes do not fit."""
+    shape = tuple(first_level(layer).shape)
+    if len(shape) != len(axes):
+        return shape
+    return tuple(n for n, letter in zip(shape, axes, strict=True) if letter != "C")
 
 
 def path_of(data: Any) -> Path | None:
@@ -166,6 +273,29 @@ def store(
         path = folder / f"{uuid.uuid4().hex}.zarr"
         copy_blocks(source.data, path, stopped)
     return ArrayRef(path=str(path), axes=source.axes, spacing=source.spacing, name=source.name)
+
+
+def store_pairs(
+    sources: Sequence[tuple[Source, Source]], folder: Path, stopped: Callable[[], bool]
+) -> tuple[tuple[ArrayRef, ArrayRef], ...]:
+    """Make images readable for the engine and copy what belongs to them; runs in a thread.
+
+    Parameters
+    ----------
+    sources : sequence of (Source, Source)
+        Each image with its labels or its target, on which the user may go on working.
+    folder : Path
+        The scratch folder.
+    stopped : callable
+        Asked before each block; true ends the copy.
+    """
+    return tuple(
+        (
+            store(image, folder, stopped=stopped),
+            store(truth, folder, snapshot=True, stopped=stopped),
+        )
+        for image, truth in sources
+    )
 
 
 def copy_blocks(data: Any, path: Path, stopped: Callable[[], bool] = lambda: False) -> None:
@@ -219,6 +349,10 @@ def _axes_words(axes: str, shape: tuple[int, ...], ndim: int) -> str:
     n = math.prod(m for letter, m in sizes.items() if letter not in SPACE[-ndim:] + "C")
     words = f"{n} {thing}s, each on its own" if n > 1 else f"one {thing}"
     return f"{words}, {sizes['C']} channels" if "C" in sizes else words
+
+
+def _is_image(layer: Layer) -> bool:
+    return hasattr(layer, "rgb")
 
 
 def _times(shape: tuple[int, ...]) -> str:

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton
 from napari_unet.config import InputError, PredictConfig
 from napari_unet.config.prediction import Output
 from napari_unet.ui.form import Form
+from napari_unet.ui.panel import allow
 from napari_unet.ui.predicting import PredictingDock
 from napari_unet.ui.rows import Fold, title
 
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
     import napari.viewer
 
-
 HELP: Mapping[str, str] = {
     "classes": "A Labels layer with the class of each pixel.",
     "probabilities": "An Image layer for each class.",
+    "values": "An Image layer with the values that the model predicts.",
     "attention": "An Image layer for each attention gate, in place.",
 }
 
@@ -43,24 +44,34 @@ class PredictDock(PredictingDock):
     @property
     def config(self) -> PredictConfig:
         """The settings; raises InputError for what is out of range."""
-        chosen = tuple(name for name, box in self.outputs.items() if box.isChecked())
-        settings = self.form.value.model_dump() | {"outputs": chosen or ("classes",)}
+        offered = self._offered()
+        chosen = tuple(n for n, box in self.outputs.items() if n in offered and box.isChecked())
+        settings = self.form.value.model_dump() | {"outputs": chosen}
         return PredictConfig.model_validate(settings)
 
     def check(self, _checked: bool = False) -> None:
         """Say what a prediction would cost, or why there can be none."""
         why_not = self.subject.why_not or ("a prediction is running" if self.job else "")
-        gates = self.subject.card is not None and self.subject.card.model.architecture
-        self.outputs["attention"].setEnabled(gates == "attention")
-        if gates != "attention":
+        offered = self._offered()
+        for name, box in self.outputs.items():
+            box.setEnabled(name in offered)
+            box.setVisible(name in offered or name == "attention")
+        if "attention" not in offered:
             self.outputs["attention"].setChecked(False)
         try:
             tile = self.config.tile
         except InputError as error:
             why_not, tile = f"{error.what}: {error.remedy}", "auto"
-        self.predict_button.setEnabled(not why_not)
-        self.predict_button.setToolTip(f"Not now: {why_not}" if why_not else "Apply the model.")
+        allow(self.predict_button, why_not, "Apply the model.")
         self.cost.setText(str(self.subject.cost(tile) or self.subject.why_not))
+
+    def _offered(self) -> tuple[str, ...]:
+        """Name the outputs of the chosen model."""
+        card = self.subject.card
+        natural = (
+            ("values",) if card and card.kind == "regression" else ("classes", "probabilities")
+        )
+        return (*natural, "attention") if self.subject.gated else natural
 
     def _compose(self) -> None:
         self.settings.addWidget(title("What to apply to what"))
@@ -70,7 +81,8 @@ class PredictDock(PredictingDock):
         for name, box in self.outputs.items():
             box.setToolTip(HELP[name])
             boxes.addWidget(box)
-        self.outputs["classes"].setChecked(True)
+        for name in ("classes", "values"):
+            self.outputs[name].setChecked(True)
         self.settings.addLayout(boxes)
         self.settings.addWidget(Fold("Tiles and device", self.form))
         self.settings.addWidget(self.cost)

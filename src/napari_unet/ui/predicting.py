@@ -37,13 +37,13 @@ class PredictingDock(Dock):
 
     def begin(self, config: PredictConfig) -> None:
         """Apply the chosen model to the chosen image."""
-        layer, card = self.subject.layer, self.subject.card
-        if layer is None or card is None:
+        layer, card, source = self.subject.layer, self.subject.card, self.subject.source
+        if layer is None or card is None or source is None:
             return
         self.message.clear()
         self.progress.open("copying the image")
         self.job = self.prediction.begin(
-            layer, self.subject.axes.axes, self.subject.model.folder, card, config
+            layer, source, self.subject.axes.axes, self.subject.model.folder, card, config
         )
         self.check()
 

@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_unet.engine.jobs import PredictJob
 from napari_unet.events import Failed, Finished, Started, Stopped, TileDone
 from napari_unet.ui.background import Background
-from napari_unet.ui.layers import find_layer, source_of, store
+from napari_unet.ui.layers import find_layer, store
 from napari_unet.ui.results import Place, load_results, open_results, result_layers, span
 from napari_unet.ui.showing import focus, remove, show
 
@@ -61,8 +61,30 @@ class Prediction(QObject):
         self._timer.setInterval(REFRESH_MS)
         self._timer.timeout.connect(self.refresh)
 
-    def begin(self, layer: Layer, axes: str, folder: str, card: Card, config: PredictConfig) -> str:
-        """Hand `layer` to the engine; return the name of the job."""
+    def begin(
+        self,
+        layer: Layer,
+        source: Source,
+        axes: str,
+        folder: str,
+        card: Card,
+        config: PredictConfig,
+    ) -> str:
+        """Hand an image to the engine; return the name of the job.
+
+        Parameters
+        ----------
+        layer : Layer
+            The image, or its first channel: results are placed where it is.
+        source : Source
+            The image with all of its channels.
+        axes : str
+            Of the layer.
+        folder, card
+            The model.
+        config : PredictConfig
+            What to compute.
+        """
         self.abandon()
         job = uuid.uuid4().hex
         self._card, self._place = card, Place(layer, axes, card.model.ndim)
@@ -74,7 +96,7 @@ class Prediction(QObject):
             "focus": _spatial(focus(self.viewer, layer), axes, card.model.ndim),
         }
         self.keys, self._arrays, self._share = {}, {}, 0.0
-        self._copying.run(_hand_over, source_of(layer, axes), self._scratch)
+        self._copying.run(_hand_over, source, self._scratch)
         return job
 
     def take(self, event: Event) -> None:

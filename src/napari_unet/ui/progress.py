@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBox
 from napari_unet.ui.diagnosis import duration
 
 STEPS = 1000  # of the bar
+STOP = "Stop after the current step and keep what was reached."
 
 
 class Activity:
@@ -61,6 +62,7 @@ class Progress(QWidget):
         self.pause_button.setCheckable(True)
         self.pause_button.setToolTip("Hold the job after the current step; nothing is lost.")
         self.stop_button = QPushButton("Stop")
+        self.stop_button.setToolTip(STOP)
         self.pause_button.toggled.connect(self._on_pause)
         self.stop_button.clicked.connect(self._on_stop)
         buttons = QHBoxLayout()
@@ -83,7 +85,7 @@ class Progress(QWidget):
         self.pause_button.setText("Pause")
         self.pause_button.setEnabled(True)
         self.stop_button.setText("Stop")
-        self.stop_button.setToolTip("Stop after the current step and keep what was reached.")
+        self.stop_button.setToolTip(STOP)
         self.phase(phase)
         self.show()
 

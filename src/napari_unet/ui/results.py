@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LayerTuple = tuple[Any, dict[str, Any], str]
 
 MARK = "napari-unet-lab"  # key of our entry in the metadata of a layer
+SPREADS = 3.0  # of a target, on either side of its mean, that the contrast spans
 SMALL_BYTES = 2**29  # results below this become plain arrays at the end
 
 
@@ -62,7 +63,7 @@ class Place:
 def open_results(path: Path) -> dict[str, Any]:
     """Open the arrays of a prediction, by name: attention/<gate>, probabilities, classes.
 
-    That is also the order of their layers: the classes come on top.
+    That is also the order of their layers: the classes come on top, or the values.
     """
     zarr = import_module("zarr")
     group = zarr.open_group(str(path), mode="r")
@@ -73,7 +74,7 @@ def open_results(path: Path) -> dict[str, Any]:
 
 def _height(name: str, array: Any) -> tuple[bool, bool, int]:
     """Sort gates below, coarse ones first, then probabilities, then classes."""
-    return name == "classes", name == "probabilities", math.prod(array.shape)
+    return name in {"classes", "values"}, name == "probabilities", math.prod(array.shape)
 
 
 def result_layers(
@@ -84,8 +85,8 @@ def result_layers(
     Returns
     -------
     dict
-        By output; class k of the probabilities is ``probabilities/k``. The metadata say which
-        job made the layer.
+        By output; class k of the probabilities is ``probabilities/k``, channel k of several
+        values ``values/k``. The metadata say which job made the layer.
     """
     made: dict[str, LayerTuple] = {}
     gates = {name: math.prod(a.shape) for name, a in arrays.items() if name.startswith("attention")}
@@ -103,11 +104,31 @@ def result_layers(
             meta = _image_meta(place, f"{place.name}: attention {gate}", "viridis", stride)
             meta |= {"blending": "translucent", "visible": name == finest}
             made[name] = (array, meta, "image")
+        elif name == "values":
+            made |= _value_layers(array, place, card)
         else:
             meta = {"name": f"{place.name}: {name}", **_label_meta(card), **place.keywords()}
             made[name] = (array, meta, "labels")
     for output, (_, meta, _) in made.items():
         meta["metadata"] = {MARK: {"job": job, "output": output, "model": card.name}}
+    return made
+
+
+def _value_layers(array: Any, place: Place, card: Card) -> dict[str, LayerTuple]:
+    """Turn the values of a regression into one image layer for each channel.
+
+    They are shown from three spreads below the mean of the training target to three above.
+    """
+    several = len(card.target) > 1
+    planes = _planes(array) if several else [array]
+    made: dict[str, LayerTuple] = {}
+    for k, (plane, channel) in enumerate(zip(planes, card.target, strict=True)):
+        name = channel.name if several else "values"
+        meta = _image_meta(place, f"{place.name}: {name}", "gray")
+        low, high = (channel.mean + side * SPREADS * channel.spread for side in (-1, 1))
+        meta |= {"contrast_limits": (low, high), "opacity": 1.0, "blending": "translucent"}
+        meta["visible"] = k == 0
+        made[f"values/{k}" if several else "values"] = (plane, meta, "image")
     return made
 
 
@@ -120,7 +141,7 @@ def load_results(
         if stopped() or np.prod(array.shape) * array.dtype.itemsize > SMALL_BYTES:
             continue
         values = np.asarray(array[:])
-        if name == "probabilities":
+        if name == "probabilities" or "C" in array.attrs.get("axes", ""):
             loaded.update({f"{name}/{k}": plane for k, plane in enumerate(values)})
         else:
             loaded[name] = values

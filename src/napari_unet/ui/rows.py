@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QIcon, QPixmap
-from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSizePolicy, QWidget
 from superqt import QCollapsible
 
 LABEL_PX = 92
@@ -69,6 +69,13 @@ class Fold(QCollapsible):
 
     def _on_toggled(self, open_: bool) -> None:
         self.setText(f"{'▾' if open_ else '▸'}  {self._words}")
+
+
+def may_shrink(box: QComboBox) -> None:
+    """Let long names be cut rather than widen the dock."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(6)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
 
 def _no_icon() -> QIcon:

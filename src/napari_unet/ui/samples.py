@@ -25,6 +25,11 @@ def membranes() -> list[LayerTuple]:
     return _sample("membranes", "membranes")
 
 
+def signals() -> list[LayerTuple]:
+    """Return signals with two kinds of events (1-D, one per row), their labels, and others."""
+    return _sample("signals", "signals", scale=(8.0, 1.0), axis_labels=("signal", "x"))
+
+
 def _sample(
     key: str,
     name: str,

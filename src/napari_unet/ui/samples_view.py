@@ -10,6 +10,7 @@ import numpy as np
 from napari_unet.ui.results import MARK, open_results
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -25,22 +26,32 @@ def sample_layers(path: Path, place: Place) -> list[LayerTuple]:
     Parameters
     ----------
     path : Path
-        A zarr group with image (N, C, *S), classes (N, *S) and weights (N, *S).
+        A zarr group with image (N, C, *S), classes (N, *S) or values (N, K, *S), and weights
+        (N, *S).
     place : Place
         Of the image.
     """
     arrays = {name: np.asarray(array[:]) for name, array in open_results(path).items()}
-    planes = {
-        f"image {channel}" if arrays["image"].shape[1] > 1 else "image": arrays["image"][:, channel]
-        for channel in range(arrays["image"].shape[1])
-    }
     made = [
-        _layer(place, name, plane, "image", {"colormap": "gray"}) for name, plane in planes.items()
+        _layer(place, name, plane, "image", {"colormap": "gray"})
+        for name, plane in _planes(arrays, "image").items()
     ]
     weights = {"colormap": "viridis", "visible": False}
     made.append(_layer(place, "weights", arrays["weights"], "image", weights))
-    made.append(_layer(place, "classes", arrays["classes"], "labels", {"opacity": 0.3}))
+    if "classes" in arrays:
+        made.append(_layer(place, "classes", arrays["classes"], "labels", {"opacity": 0.3}))
+    for name, plane in _planes(arrays, "values").items():
+        made.append(_layer(place, name, plane, "image", {"colormap": "magma", "visible": False}))
     return made
+
+
+def _planes(arrays: Mapping[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
+    """Cut an array (N, C, *S) into its channels (N, *S), by what to call them."""
+    if name not in arrays:
+        return {}
+    channels = arrays[name].swapaxes(0, 1)
+    several = len(channels) > 1
+    return {f"{name} {k}" if several else name: each for k, each in enumerate(channels)}
 
 
 def mosaic(samples: NDArray[Any]) -> NDArray[Any]:

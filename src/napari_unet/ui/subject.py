@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 
@@ -13,9 +12,10 @@ from napari_unet.arrays.axes import Picture, lead_shape, spatial_shape
 from napari_unet.config import InputError
 from napari_unet.tiling import AUTO_TILE
 from napari_unet.ui.axes_box import AxesBox
-from napari_unet.ui.choice import LayerBox, ModelBox
+from napari_unet.ui.channels import ChannelBoxes
+from napari_unet.ui.choice import ModelBox
 from napari_unet.ui.cost import Cost, count_cost
-from napari_unet.ui.layers import first_level, layer_is_rgb
+from napari_unet.ui.layers import channels_of, first_level, stack_of
 from napari_unet.ui.rows import add_row, make_rows
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_unet.library.card import Card
+    from napari_unet.ui.layers import Source
 
 
 class Subject(QWidget):
@@ -43,7 +44,7 @@ class Subject(QWidget):
         super().__init__(parent)
         self._find = find
         self.model = ModelBox("The model to apply; models are made in the dock Train.")
-        self.image = LayerBox(Image, "The image to apply it to.")
+        self.image = ChannelBoxes("The image to apply it to.")
         self.axes = AxesBox()
         self.why_not = ""  # why the model cannot be applied; empty when it can
         self.card: Card | None = None
@@ -56,8 +57,26 @@ class Subject(QWidget):
 
     @property
     def layer(self) -> Layer | None:
-        """The image that is chosen, if it still exists."""
+        """The image that is chosen (or its first channel), if it still exists."""
         return self._find(self.image.key)
+
+    @property
+    def source(self) -> Source | None:
+        """The image with all of its channels; None when a layer no longer exists.
+
+        Raises
+        ------
+        InputError
+            For layers that are not the channels of one image.
+        """
+        layers = [layer for key in self.image.keys if (layer := self._find(key)) is not None]
+        missing = len(layers) < len(self.image.keys)
+        return None if missing or not self.axes.axes else stack_of(layers, self.axes.axes)
+
+    @property
+    def gated(self) -> bool:
+        """Whether the model has attention gates to look at."""
+        return self.card is not None and self.card.model.architecture == "attention"
 
     def fill(self, layers: Sequence[Layer]) -> None:
         """Offer layers; models are offered by `model.fill`."""
@@ -89,13 +108,15 @@ class Subject(QWidget):
             return "train a model first, or choose a folder that holds one"
         if layer is None:
             return "open an image first"
+        if self.image.why_not:
+            return self.image.why_not
         self.axes.fill(layer, self.card.model.ndim)
-        axes, wanted = self.axes.axes, self.card.model.in_channels
-        found = first_level(layer).shape[axes.index("C")] if "C" in axes else 1
-        found = min(found, 3) if layer_is_rgb(layer) else found
+        wanted, others = self.card.model.in_channels, len(self.image.keys) - 1
+        found = channels_of(layer, self.axes.axes) + others
+        _ = self.source  # raises for layers that do not go together
         if found == wanted:
             return ""
         return (
             f"the model wants {wanted} channel(s), {layer.name!r} has {found}: choose an image "
-            "like those it was trained on, or other axes"
+            "like those it was trained on, other axes, or add channels with +"
         )

@@ -21,14 +21,14 @@ from napari_unet.events import (
     Validated,
 )
 from napari_unet.library.folders import CARD, free_folder
-from napari_unet.ui.axes_box import AxesBox
 from napari_unet.ui.background import Background
 from napari_unet.ui.choice import ModelBox
 from napari_unet.ui.diagnosis import duration
 from napari_unet.ui.dock import Dock
-from napari_unet.ui.layers import check_pair, source_of
-from napari_unet.ui.message import Message
-from napari_unet.ui.pairs import Pairs
+from napari_unet.ui.layers import source_of
+from napari_unet.ui.material import Material
+from napari_unet.ui.network_view import NetworkView
+from napari_unet.ui.panel import allow
 from napari_unet.ui.results import Place
 from napari_unet.ui.rows import Fold, stack, title
 from napari_unet.ui.samples_view import sample_layers
@@ -39,15 +39,14 @@ from napari_unet.ui.weights import map_layers, weight_maps
 
 if TYPE_CHECKING:
     import napari.viewer
-    from napari.layers import Layer
 
     from napari_unet.engine.jobs import Job
     from napari_unet.events import Event
     from napari_unet.ui.curves import Curves
-    from napari_unet.ui.layers import Source
     from napari_unet.ui.weights import Maps
 
 SAMPLES = 8
+PLANNED = "The plan may halve axes more or less often than this, as the images need."
 
 
 class TrainDock(Dock):
@@ -55,13 +54,14 @@ class TrainDock(Dock):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
-        self.pairs, self.axes, self.doubts = Pairs(), AxesBox(), Message()
+        self.material = Material(self.find)
         self.form = TrainForm(TrainConfig.from_recipe("quick"), self)
         self.parent_model = ModelBox("Go on from what a model has learned.", "begin anew")
         self.name, self.folder = QLineEdit(), QLineEdit(str(self.root))
         self.curves: Curves | None = None
         self.diagnosis = QLabel()
         self.diagnosis.setWordWrap(True)
+        self.network = NetworkView()
         self.training = TrainingRun(self.engine.scratch, self)
         self._weighing = Background(self)
         self._sampling = False  # the job is a look at the samples
@@ -75,7 +75,7 @@ class TrainDock(Dock):
 
     def fill(self) -> None:
         """Offer the layers of the viewer."""
-        self.pairs.fill(self.layers)
+        self.material.fill(self.layers)
 
     def offer_model(self, folder: str) -> None:
         """Offer to go on from a model that was just made."""
@@ -117,13 +117,12 @@ class TrainDock(Dock):
         """End what runs for this dock."""
         self.training.abandon()
         self._weighing.stop()
+        self.network.stop()
         super().shut_down()
 
     def _make_buttons(self) -> None:
         self.weights_button = QPushButton("Preview weights")
-        self.weights_button.setToolTip("Show how much each pixel counts in the loss, as layers.")
         self.samples_button = QPushButton("Preview samples")
-        self.samples_button.setToolTip("Show what the network will be shown, after augmentation.")
         self.train_button = QPushButton("Train")
         self.resume_button = QPushButton("Resume")
         self.resume_button.setToolTip("Go on from the last checkpoint with the same settings.")
@@ -131,12 +130,12 @@ class TrainDock(Dock):
 
     def _compose(self) -> None:
         """Put the parts in their places."""
+        self.name.setToolTip("What the model is called; one of that name is not written over.")
+        self.folder.setToolTip("Where the folder of the model is made.")
         self.settings.addWidget(
             stack(
                 ("", title("Images and their labels")),
-                ("", self.pairs),
-                ("axes", self.axes),
-                ("", self.doubts),
+                ("", self.material),
                 ("", title("What the labels mean")),
                 ("", self.form.meaning),
                 ("", self.form.meaning_words),
@@ -147,17 +146,22 @@ class TrainDock(Dock):
                 ("model name", self.name),
             )
         )
-        for words, part in (
+        self.drawn = Fold("The network", self.network)
+        self.drawn.toggled.connect(self.network.set_open)
+        self.settings.addWidget(self.drawn)
+        form = self.form
+        for words, *parts in (
+            ("Network options", form.layers),
             ("Fine-tune a model", self.parent_model),
-            ("Border weights", self.form.weights),
-            ("Augmentation", self.form.augment),
-            ("Network options", self.form.layers),
-            ("Optimiser", self.form.optimiser),
-            ("Labels: ignored value, ridge", self.form.labels),
-            ("Loss, patches, device", self.form.plain),
+            ("Border weights", form.weights_words, form.weights),
+            ("Loss", form.loss, form.terms),
+            ("Augmentation", form.augment),
+            ("Optimiser", form.optimiser),
+            ("Labels: ignored value, ridge", form.labels),
+            ("Plan, patches, device", form.plain),
             ("Folder of the models", self.folder),
         ):
-            self.settings.addWidget(Fold(words, part))
+            self.settings.addWidget(Fold(words, *parts))
         buttons = QGridLayout()
         buttons.addWidget(self.weights_button, 0, 0)
         buttons.addWidget(self.samples_button, 0, 1)
@@ -168,9 +172,11 @@ class TrainDock(Dock):
         self.diagnosis.hide()
 
     def _connect(self) -> None:
-        self.pairs.changed.connect(self._on_choice)
-        self.form.changed.connect(self._on_choice)
-        self.axes.chosen.connect(self._on_choice)
+        self.material.changed.connect(self._on_choice)
+        self.form.changed.connect(self._on_form)
+        self.network.submitted.connect(self._on_asked)
+        self.engine.happened.connect(self.network.take)
+        self.engine.died.connect(self.network.give_up)
         self.name.textEdited.connect(self._on_named)
         self.weights_button.clicked.connect(self._on_preview_weights)
         self.samples_button.clicked.connect(self._on_preview_samples)
@@ -181,56 +187,58 @@ class TrainDock(Dock):
         self._weighing.done.connect(self._on_weighed)
         self._weighing.failed.connect(self.message.error)
 
-    def _chosen(self) -> list[tuple[Layer, Layer]]:
-        """Return the layers of the pairs that still exist."""
-        found = [(self.find(image), self.find(labels)) for image, labels in self.pairs.keys]
-        return [(i, k) for i, k in found if i is not None and k is not None]
+    def _on_form(self) -> None:
+        self.material.aim(self.form.kind)
+        self._on_choice()
 
-    def _sources(self) -> list[tuple[Source, Source]]:
-        axes = self.axes.axes
-        pairs = self._chosen()
-        return [(source_of(i, axes), source_of(k, axes.replace("C", ""))) for i, k in pairs]
+    def _on_asked(self, job: Job) -> None:
+        self.engine.submit(job, self)
 
     def _on_choice(self) -> None:
         """Check what is chosen; say what is doubtful, and why a button cannot be pressed."""
         why = self._check()
         busy = "a job of this dock is running" if self.job else ""
-        for button in (self.weights_button, self.samples_button, self.train_button):
-            self._allow(button, why or ("" if button is self.weights_button else busy))
+        alike = (
+            "in regression every pixel counts the same" if self.form.kind == "regression" else ""
+        )
+        shown = "Show how much each pixel counts in the loss, as layers."
+        allow(self.weights_button, why or alike, shown)
+        shown = "Show what the network will be shown, after augmentation."
+        allow(self.samples_button, why or busy, shown)
+        allow(self.train_button, why or busy, "Train the network.")
+        self._describe(fitting=not why)
         self.resume_button.setVisible(self._resumable and not self.job)
 
     def _check(self) -> str:
         """Return why nothing can be started, or nothing."""
-        pairs = self._chosen()
-        self.doubts.clear()
-        if not pairs:
-            return "open an image and draw or open labels on it first"
-        if not self.name.isModified():
-            self.name.setText(f"{pairs[0][0].name}-unet".replace("/", "-"))
+        if not self.name.isModified() and self.material.name:
+            self.name.setText(f"{self.material.name}-unet".replace("/", "-"))
+        if why := self.material.check(self.form.network.settings["ndim"]):
+            return why
         try:
-            self.axes.fill(pairs[0][0], self.form.network.settings["ndim"])
-            doubts = [words for i, k in pairs for words in check_pair(i, k, self.axes.axes)]
             _ = self.form.value
         except InputError as error:
-            self.doubts.mark(error)
+            self.material.doubts.mark(error)
             return f"{error.what}: {error.remedy}"
-        if doubts:
-            self.doubts.warn("; ".join(doubts))
         return ""
 
-    def _allow(self, button: QPushButton, why_not: str) -> None:
-        """Enable a button, or disable it and say why in its tooltip."""
-        if not button.property("help"):
-            button.setProperty("help", button.toolTip() or "Train the network.")
-        button.setEnabled(not why_not)
-        button.setToolTip(f"Not now: {why_not}" if why_not else button.property("help"))
+    def _describe(self, *, fitting: bool) -> None:
+        """Draw the network, for the chosen images if they fit, as far as it is known by now."""
+        try:
+            config = self.form.value
+        except InputError:
+            return
+        model = self.material.fit(config.model) if fitting else config.model
+        open_ = model.halvings is None and model.flat is None
+        planned = config.plan == "full" or (config.plan == "axes" and model.ndim == 3)
+        self.network.want(model, PLANNED if open_ and planned else "")
 
     def _on_named(self, _text: str) -> None:
         self.name.setModified(True)
 
     def _on_preview_weights(self) -> None:
-        config, axes = self.form.value, self.axes.axes.replace("C", "")
-        labels = [pair[1] for pair in self._chosen()]
+        config, axes = self.form.value, self.material.axes.axes.replace("C", "")
+        labels = [layer for _, layer in self.material.chosen]
         ndim = config.model.ndim
         self._places = [(Place(layer, axes, ndim), layer.unique_id) for layer in labels]
         sources = [source_of(layer, axes) for layer in labels]
@@ -244,20 +252,21 @@ class TrainDock(Dock):
                 show_anew(self.viewer, made)
 
     def _on_preview_samples(self) -> None:
-        config, (image, _) = self.form.value, self._chosen()[0]
-        self._places = [(Place(image, self.axes.axes, config.model.ndim), image.unique_id)]
+        config, sources = self.form.value, self.material.sources
+        (image, *_), _ = self.material.chosen[0]
+        self._places = [(Place(image, self.material.axes.axes, config.model.ndim), image.unique_id)]
         self._open_job("making samples", sampling=True)
-        self.job = self.training.sample(self._sources(), config, SAMPLES)
+        self.job = self.training.sample(sources, config, SAMPLES)
         self._on_choice()
 
     def _on_train(self) -> None:
-        folder = free_folder(Path(self.folder.text()).expanduser(), self.name.text().strip())
+        config, sources = self.form.value, self.material.sources
+        name = self.name.text().strip() or "unet"
+        folder = free_folder(Path(self.folder.text()).expanduser(), name)
         self._open_job("copying the layers")
         if self.curves is not None:
             self.curves.clear_points()
-        self.job = self.training.begin(
-            self._sources(), self.form.value, folder, self.parent_model.folder
-        )
+        self.job = self.training.begin(sources, config, folder, self.parent_model.folder)
         self.message.news(f"training {folder.name}")
         self._on_choice()
 
@@ -287,7 +296,7 @@ class TrainDock(Dock):
 
     def _on_validated(self, event: Validated) -> None:
         if self.curves is not None:
-            self.curves.add_validation(event.step, event.loss, event.scores.get("dice", 0.0))
+            self.curves.add_validation(event.step, event.loss, event.scores)
         self.diagnosis.setText(self.training.words)
 
     def _on_ended(self, event: Finished | Stopped) -> None:

@@ -11,7 +11,7 @@ from napari_unet.engine.jobs import SamplesJob, TrainJob
 from napari_unet.events import Stepped, Validated
 from napari_unet.ui.background import Background
 from napari_unet.ui.diagnosis import diagnose
-from napari_unet.ui.layers import store
+from napari_unet.ui.layers import store_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,21 +105,8 @@ class TrainingRun(QObject):
         make: Callable[[Pairs], TrainJob | SamplesJob],
     ) -> None:
         self._make = make
-        self._copying.run(_snapshot, tuple(sources), self._scratch)
+        self._copying.run(store_pairs, tuple(sources), self._scratch)
 
     def _on_copied(self, pairs: Pairs) -> None:
         if self._make is not None:
             self.submitted.emit(self._make(pairs))
-
-
-def _snapshot(
-    sources: Sequence[tuple[Source, Source]], scratch: Path, stopped: Callable[[], bool]
-) -> Pairs:
-    """Make images readable for the engine and copy labels; runs in a thread."""
-    return tuple(
-        (
-            store(image, scratch, stopped=stopped),
-            store(labels, scratch, snapshot=True, stopped=stopped),
-        )
-        for image, labels in sources
-    )

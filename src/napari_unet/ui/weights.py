@@ -30,7 +30,7 @@ COLORMAPS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Maps:
-    """What pixels of one Labels layer weigh, each array as (*lead, *S) float32.
+    """What pixels of one layer of labels (or of values) weigh, each array as (*lead, *S) float32.
 
     `ignored` is uint8: 1 where a pixel counts nowhere.
     """
@@ -53,7 +53,8 @@ def weight_maps(
     Parameters
     ----------
     labels : sequence of Source
-        All labels of the training set: class weights balance over them.
+        All labels of the training set: class weights balance over them. In regression the
+        targets: there every pixel that is known weighs the same, and only the total is made.
     ndim : int
         Dimensions of the network; further axes are looped over.
     label_config, weight_config
@@ -70,10 +71,13 @@ def weight_maps(
     from napari_unet.targets.grammar import recognise
     from napari_unet.targets.targets import class_counts, make_targets
 
+    values = label_config.kind == "regression"
     pictures = [
-        name_axes(source.data, source.axes, ndim=ndim, name=source.name, labels=True)
+        name_axes(source.data, source.axes, ndim=ndim, name=source.name, labels=not values)
         for source in labels
     ]
+    if values:
+        return [_known(picture, ndim, label_config) for picture in pictures if not stopped()]
     planes = [_planes(picture, ndim) for picture in pictures]
     every = [plane for picture in planes for plane in picture]
     grammar = recognise(every, label_config)
@@ -129,6 +133,21 @@ def map_layers(
         }
         made.append((maps.ignored, meta, "labels"))
     return made
+
+
+def _known(picture: Picture, ndim: int, config: LabelConfig) -> Maps:
+    """Weigh the pixels of a target: 1, or 0 where its value is not known."""
+    from napari_unet.targets.values import read_values
+
+    shape = (*lead_shape(picture, ndim), *spatial_shape(picture, ndim))
+    planes = [np.asarray(view, np.float32) for view in views(picture, ndim)]
+    weights = np.stack([read_values(plane, config)[1] for plane in planes]).reshape(shape)
+    return Maps(
+        name=picture.name,
+        arrays={"total weight": weights},
+        ignored=(weights == 0).astype(np.uint8),
+        notes=("regression has no classes and no borders: all pixels that are known weigh 1",),
+    )
 
 
 def _planes(picture: Picture, ndim: int) -> list[NDArray[Any]]:
