@@ -14,20 +14,19 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from processes import start, start_all
 from scipy.ndimage import label
-from tables import accuracy_tables, keep
+from tables import accuracy_tables
 
 import napari_unet
 from napari_unet.arrays.files import open_picture
@@ -43,9 +42,9 @@ if TYPE_CHECKING:
     from napari_unet.inference.model import Model
 
 BORDER: Mapping[str, dict[str, Any]] = {"on": {"w0": 10.0}, "off": {"w0": 0.0}, "recipe": {}}
+FIRST = ("unet2015", "unet", "attention")  # family.py has the others
 SPLIT_SEED = 0
 FEWEST_PX = 15  # a predicted object that is smaller is dropped
-ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -212,29 +211,18 @@ def _torch_version() -> str:
     return str(torch.__version__)
 
 
-def start(arguments: argparse.Namespace, architecture: str, border: str) -> dict[str, Any]:
+def start_one(arguments: argparse.Namespace, architecture: str, border: str) -> dict[str, Any]:
     """Do one run in a process of its own with one thread; return its numbers, or how it ended."""
-    command = [sys.executable, __file__, str(arguments.data), arguments.dataset]
-    command += ["--minutes", str(arguments.minutes), "--run", f"{architecture}/{border}"]
-    environment = {**os.environ, **dict.fromkeys(ONE_THREAD, "1")}
-    child = subprocess.run(command, stdout=subprocess.PIPE, env=environment, text=True, check=False)
-    if child.returncode == 0:
-        return dict(json.loads(child.stdout))
-    failed = {"failed": f"ended with status {child.returncode}"}
-    return {**identify(arguments.dataset, architecture, border), **failed}
+    order = [arguments.data, arguments.dataset, "--minutes", arguments.minutes]
+    order += ["--run", f"{architecture}/{border}"]
+    return start(__file__, order, identify(arguments.dataset, architecture, border))
 
 
 def run_all(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Do every run, several at a time; each is written to the results as it ends."""
     borders = arguments.border or DEFAULT_BORDER[arguments.dataset].split(",")
-    runs = [(a, b) for a in arguments.architectures for b in borders]
-    done: list[dict[str, Any]] = []
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        for future in as_completed([pool.submit(start, arguments, *run) for run in runs]):
-            done.append(future.result())
-            if arguments.out:
-                keep(arguments.out, done[-1])
-    return done
+    runs = [partial(start_one, arguments, a, b) for a in arguments.architectures for b in borders]
+    return start_all(runs, arguments.jobs, arguments.out)
 
 
 def words(known: Sequence[str], text: str) -> list[str]:
@@ -251,7 +239,7 @@ def main() -> int:
     parser.add_argument("dataset", choices=list(SPLITS))
     parser.add_argument(
         "--architectures", type=lambda text: words(list(ARCHITECTURES), text),
-        default=list(ARCHITECTURES), metavar="A,B",
+        default=list(FIRST), metavar="A,B", help=f"default {','.join(FIRST)}",
     )  # fmt: skip
     parser.add_argument(
         "--border", type=lambda text: words(list(BORDER), text), metavar="on,off,recipe",

@@ -3,7 +3,7 @@
     python benchmarks/tables.py docs/benchmarks.md results.json tiling.json
 
 A table stands between `<!-- accuracy:begin -->` and `<!-- accuracy:end -->`, or the same with
-`tiling`. Benchmarks without results stay as they are.
+`family` or `tiling`. Benchmarks without results stay as they are.
 """
 
 from __future__ import annotations
@@ -66,6 +66,47 @@ ACCURACY: Mapping[str, Columns] = {
 }
 
 
+LEARNED: Columns = {
+    **NETWORK,
+    "steps": lambda run: f"{run['steps']:,}",
+    "CPU min": lambda run: f"{run['cpu_s'] / 60:.1f}",
+    "peak memory": lambda run: f"{run['memory_mib']:,.0f} MiB",
+}
+APPLIED: Columns = {"s per megapixel": lambda run: f"{run['predict_s_per_megapixel']:.2f}"}
+FAMILY: Mapping[str, Columns] = {
+    "msd_hippocampus": {
+        **LEARNED,
+        "Dice of anterior": lambda run: score(run, "class 1: dice"),
+        "Dice of posterior": lambda run: score(run, "class 2: dice"),
+        **APPLIED,
+    },
+    "axondeepseg_sem": {
+        **LEARNED,
+        "Dice of myelin": lambda run: score(run, "class 1: dice"),
+        "Dice of axon": lambda run: score(run, "class 2: dice"),
+        **APPLIED,
+    },
+    "drive_retina": {
+        **LEARNED,
+        "Dice of vessels": lambda run: score(run, "class 1: dice"),
+        "precision": lambda run: score(run, "class 1: precision"),
+        "recall": lambda run: score(run, "class 1: recall"),
+        **APPLIED,
+    },
+    "denoising": {
+        **LEARNED,
+        "MSE": lambda run: f"{run['noisy']['mse']:.2f} → {run['mse']:.2f}",
+        "MAE": lambda run: f"{run['noisy']['mae']:.2f} → {run['mae']:.2f}",
+        "PSNR": lambda run: f"{run['noisy']['psnr_db']:.1f} → {run['psnr_db']:.1f} dB",
+        **APPLIED,
+    },
+    "signals": {
+        **LEARNED,
+        "Dice of transient": lambda run: score(run, "class 1: dice"),
+        "Dice of plateau": lambda run: score(run, "class 2: dice"),
+        **APPLIED,
+    },
+}
 TILING: Columns = {
     **NETWORK,
     "tiles": lambda run: f"{run['tiles']} of {run['tile_px']} px",
@@ -84,6 +125,11 @@ def tiny(number: float) -> str:
     return f"{number:.1e}" if number else "0"
 
 
+def score(run: Run, name: str) -> str:
+    """Write a score, or a dash where it is not defined."""
+    return "-" if run.get(name) is None else f"{run[name]:.4f}"
+
+
 def share(part: int, whole: int) -> str:
     """Say how many, and what share that is."""
     return f"{part} ({part / whole:.0e})" if part else "0"
@@ -94,7 +140,7 @@ def markdown(columns: Columns, runs: Iterable[Run]) -> str:
     lines = [list(columns), ["---"] * len(columns)]
     for run in sorted(runs, key=place):
         if "failed" in run:
-            first = f"{run['architecture']}, {run['border']}"
+            first = ", ".join(run[key] for key in ("architecture", "border") if key in run)
             lines.append([first, run["failed"], *[""] * (len(columns) - 2)])
         else:
             lines.append([cell(run) for cell in columns.values()])
@@ -108,8 +154,18 @@ def place(run: Run) -> tuple[bool, int, str]:
 
 def accuracy_tables(runs: Sequence[Run]) -> str:
     """Set one table for each set of images."""
+    return tables_of(ACCURACY, runs)
+
+
+def family_tables(runs: Sequence[Run]) -> str:
+    """Set one table for each set of images."""
+    return tables_of(FAMILY, runs)
+
+
+def tables_of(datasets: Mapping[str, Columns], runs: Sequence[Run]) -> str:
+    """Set one table for each set of images that has runs."""
     parts = []
-    for dataset, columns in ACCURACY.items():
+    for dataset, columns in datasets.items():
         mine = [run for run in runs if run["dataset"] == dataset]
         if mine:
             parts.append(f"`{dataset}`:\n\n{markdown(columns, mine)}")
@@ -142,13 +198,20 @@ def insert(page: str, name: str, table: str) -> str:
     return page.replace(found[0], f"{begin}\n\n{table}\n\n{end}")
 
 
+TABLES: Mapping[str, Callable[[Sequence[Run]], str]] = {
+    "accuracy": accuracy_tables,
+    "family": family_tables,
+    "tiling": tiling_table,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("page", type=Path)
     parser.add_argument("results", type=Path, nargs="+")
     arguments = parser.parse_args()
     page, runs = arguments.page.read_text(encoding="utf-8"), read_results(arguments.results)
-    for name, table in (("accuracy", accuracy_tables), ("tiling", tiling_table)):
+    for name, table in TABLES.items():
         mine = [run for run in runs if run["benchmark"] == name]
         if mine:
             page = insert(page, name, table(mine))

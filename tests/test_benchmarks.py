@@ -31,10 +31,13 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def write_pair(folder: Path, name: str, image: np.ndarray, labels: np.ndarray) -> None:
-    for part, array in (("images", image), ("labels", labels)):
+def write_pair(
+    folder: Path, name: str, image: np.ndarray, labels: np.ndarray, axes: str = "YX"
+) -> None:
+    drawn = labels.astype(np.uint16) if labels.dtype.kind in "if" else labels
+    for part, array, letters in (("images", image, axes), ("labels", drawn, axes.replace("C", ""))):
         folder.joinpath(part).mkdir(parents=True, exist_ok=True)
-        write_tiff(folder / part / f"{name}.tif", array, "YX")
+        write_tiff(folder / part / f"{name}.tif", array, letters)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +93,55 @@ def test_a_run_that_fails_does_not_take_the_others_along(sets: Path, tmp_path: P
     assert done.returncode == 1
     assert "ended with status" in done.stdout
     assert "failed" in json.loads(out.read_text())[0]
+
+
+@pytest.fixture(scope="module")
+def family_sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated images where the benchmark of the family looks for real ones."""
+    folder = tmp_path_factory.mktemp("family")
+    rng = np.random.default_rng(0)
+    for k in range(20):
+        volume, labels = rng.normal(size=(12, 16, 14)).astype(np.float32), np.zeros((12, 16, 14))
+        labels[3:6, 4:9, 3:9], labels[6:9, 4:9, 3:9] = 1, 2
+        write_pair(folder / "msd_hippocampus", f"h_{k:02}", volume + labels, labels, "ZYX")
+    for k in range(6):
+        image, labels = touching_cells((64, 64), seed=k)
+        write_pair(folder / "axondeepseg_sem", f"rat{k}", image, np.minimum(labels, 2))
+    for k in range(4):
+        image, labels = touching_cells((64, 64), seed=k)
+        drive = folder / "drive_retina"
+        write_pair(drive, f"t_{k}", np.stack([image] * 3), (labels > 0) * 255, "CYX")
+        seen = np.full((64, 64), 255, np.uint8)
+        seen[:9] = 0
+        (drive / "fov_masks").mkdir(exist_ok=True)
+        write_tiff(drive / "fov_masks" / f"t_{k}.tif", seen, "YX")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("dataset", "network", "score"),
+    [
+        ("msd_hippocampus", "unet", "class 2: dice"),
+        ("axondeepseg_sem", "dense", "class 1: dice"),
+        ("drive_retina", "attention", "class 1: recall"),
+        ("denoising", "improved", "psnr_db"),
+        ("signals", "unet", "class 1: dice"),
+    ],
+)
+def test_the_family_prints_and_keeps_its_table_and_fills_the_page(
+    family_sets: Path, tmp_path: Path, dataset: str, network: str, score: str
+) -> None:
+    out, page = tmp_path / "family.json", tmp_path / "page.md"
+    short = ("--architectures", network, "--minutes", 0.005, "--out", out)
+    *_, head, _, row = printed = run("family.py", family_sets, dataset, *short)
+    assert len(cells(head)) == len(cells(row))
+    (kept,) = json.loads(out.read_text())
+    assert kept["name"] == f"family/{dataset}/{network}"
+    assert kept["steps"] >= 1
+    assert np.isfinite(kept[score])
+    page.write_text((ROOT / "docs/benchmarks.md").read_text("utf-8"), "utf-8")
+    run("tables.py", page, out)
+    assert page.read_text("utf-8").count("\n".join(printed)) == 1
 
 
 def test_tiling_fills_the_page(tmp_path: Path) -> None:

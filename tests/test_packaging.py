@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -56,6 +57,16 @@ def test_the_wheel_carries_the_package_alone(wheel: Path) -> None:
     }
     assert {"napari_unet/napari.yaml", "napari_unet/py.typed"} <= set(names)
     assert not [name for name in names if "test" in name.lower()]
+
+
+def test_the_source_archive_can_be_tested(tmp_path: Path) -> None:
+    run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", tmp_path, ROOT)
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        carried = {"/".join(name.split("/")[1:]) for name in archive.getnames()}
+        assert archive.getmember(f"{archive.getnames()[0].split('/')[0]}/napari.yaml").issym()
+    read = {"CONTRIBUTING.md", "SECURITY.md", "Makefile", "constraints.txt", "mkdocs.yml"}
+    read |= {p.relative_to(ROOT).as_posix() for p in ROOT.joinpath("benchmarks").glob("*.py")}
+    assert read <= carried
 
 
 def test_the_wheel_says_what_it_is(wheel: Path) -> None:

@@ -221,4 +221,4 @@ def test_every_code_is_explained() -> None:
         for path in FILES
         for code in re.findall(r'"(U\d{3})"', path.read_text(encoding="utf-8"))
     }
-    assert used <= set(re.findall(r"^\| (U\d{3}) \|", table, re.M))
+    assert used == set(re.findall(r"^\| (U\d{3}) \|", table, re.M))

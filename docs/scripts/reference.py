@@ -6,10 +6,13 @@ Run as `python docs/scripts/reference.py`; `tests/test_docs.py` notices when a p
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+import torch
 
 from napari_unet.cli.parser import make_parser
 from napari_unet.config import (
@@ -17,18 +20,27 @@ from napari_unet.config import (
     LOSSES,
     RECIPES,
     Config,
+    EvaluateConfig,
     ModelConfig,
     PredictConfig,
     TrainConfig,
 )
-from napari_unet.models.describe import describe
+from napari_unet.models.describe import count_parameters, describe
 from napari_unet.models.geometry import measure
+from napari_unet.models.memory import BATCH, PATCH
+from napari_unet.models.registry import build
+from napari_unet.tiling import AUTO_TILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pydantic.fields import FieldInfo
 
+DEPTHS = (1, 2, 3, 4, 5)
+COST_HEAD = (
+    "network", "variant", "step", "margin", "lost", "sees", "multiply-adds (10⁹)",
+    "parameters (MiB)", "training (MiB)", "tile (MiB)",
+)  # fmt: skip
 PAGES = Path(__file__).resolve().parents[1] / "reference"
 GENERATED = "<!-- written by docs/scripts/reference.py: change the program, not this page -->\n\n"
 
@@ -82,7 +94,12 @@ you name yourself wins.
 {recipes}
 ## Prediction
 
-{settings_of(PredictConfig, "")}"""
+{settings_of(PredictConfig, "")}
+## Evaluation
+
+What the dock *Evaluate* asks for; `napari-unet evaluate` has `--kind` and `--ignore`.
+
+{settings_of(EvaluateConfig, "")}"""
 
 
 def configs_of(kind: type[Config]) -> str:
@@ -94,7 +111,7 @@ def configs_of(kind: type[Config]) -> str:
     }
     own = settings_of(kind, "", leave=parts)
     inner = [
-        f"### `{name}`\n\n{part.__doc__}\n\n{settings_of(part, name + '.')}"
+        f"### `{name}`\n\n{inspect.cleandoc(str(part.__doc__))}\n\n{settings_of(part, name + '.')}"
         for name, part in parts.items()
         if name != "model"
     ]
@@ -138,6 +155,8 @@ def kinds(kind: Any) -> Iterator[str]:
 
 def default(field: FieldInfo) -> str:
     value = field.get_default()
+    if value in ("", ()):
+        return ""
     if isinstance(value, tuple):
         return ", ".join(f"`{item}`" for item in value)
     return f"`{json.dumps(value).strip(chr(34))}`".replace("null", "none")
@@ -148,39 +167,43 @@ def cell(text: Any) -> str:
 
 
 def recipe(name: str) -> str:
-    text = json.dumps(RECIPES[name], indent=2)
+    text = json.dumps(dict(RECIPES[name]), indent=2)
     return f"### `{name}`\n\n```json\n{text}\n```\n"
 
 
 def networks_page() -> str:
-    zoo = [
-        (
-            f"`{name}`",
-            a.title,
-            cell(a.paper),
-            ", ".join(f"{k} = {v}" for k, v in a.defaults.items()),
-        )
-        for name, a in ARCHITECTURES.items()
-    ]
+    forms = [(name, variant) for name, a in ARCHITECTURES.items() for variant in a.variants]
     return f"""# Networks
 
-{table(["name", "title", "paper", "its settings"], zoo)}
+{table(["name", "title", "paper"], zoo_rows())}
 All of them come in 1-D, 2-D and 3-D from one code. Numbers on this page are counted and measured on
-the networks that the program builds; `napari-unet describe NAME` prints the same.
+the networks that the program builds; `napari-unet describe NAME` prints the same. What sets them
+apart is told in [The networks](../concepts/networks.md), which to take in
+[Choose a network](../how-to/choose-a-network.md).
 
+## Settings
+
+What each of them chose, and which of the settings that not all have can be changed. A variant is
+chosen by `variant`; without it one gets the first.
+
+{table(["network", "variants", "chosen", "can be changed"], choice_rows())}
 ## Parameters
 
 For one channel and two classes, with the settings above:
 
-{table(["network", "1-D", "2-D", "3-D"], [count_row(name) for name in ARCHITECTURES])}
-## Geometry
+{table(["network", "variant", "1-D", "2-D", "3-D"], [count_row(*form) for form in forms])}
+## Geometry and cost
 
-Pixels per axis, measured (see [Overlap-tile](../concepts/overlap-tile.md)). *Sees* is a formula for
-what an aligned block of outputs sees beside it: 6 · 2<sup>*d*</sup> − 2 with *d* poolings, and
-6 · 2<sup>*d*</sup> − 4, all of which is the lost border, where convolutions are valid. *Margin* was
-measured without it, and rounded up to a multiple of *step*.
+In 2-D, for one channel and two classes. *Step*, *margin* and *lost* are pixels per axis, see
+[Overlap-tile](../concepts/overlap-tile.md); a pixel of the result *sees* a window of that many
+pixels per axis at most. Multiply-adds are those of an image that gives at least 384 × 384 pixels.
+Memory is an estimate of what arrays take: for one step of training with Adam on {BATCH[2]} patches
+of {PATCH[2]} × {PATCH[2]} pixels, and for a tile of {AUTO_TILE[2]} × {AUTO_TILE[2]}.
 
-{table(["network", "poolings", "step", "sees", "margin", "lost"], geometry_rows())}
+{table(COST_HEAD, [cost_row(*form) for form in forms])}
+The margin by the number of poolings (`depth`):
+
+{table(["network", "variant", *map(str, DEPTHS)], [margin_row(*form) for form in forms])}
 ## The network of 2015, layer by layer
 
 572 pixels in, 388 out. A convolution with a kernel of *k* pixels has *k* · inputs weights and one
@@ -190,17 +213,52 @@ paper; the last two are counted on the network.
 {layer_table()}"""
 
 
-def count_row(name: str) -> list[str]:
-    configs = [ModelConfig(architecture=name, ndim=ndim) for ndim in (1, 2, 3)]
-    return [f"`{name}`", *(f"{describe(config)['parameters']:,}" for config in configs)]
+def zoo_rows() -> list[tuple[str, str, str]]:
+    return [(f"`{name}`", a.title, cell(a.paper)) for name, a in ARCHITECTURES.items()]
 
 
-def geometry_rows() -> Iterator[list[Any]]:
-    for name in ARCHITECTURES:
-        for depth in (2, 3, 4, 5):
-            g = measure(ModelConfig(architecture=name, ndim=1, depth=depth))
-            sees = 6 * 2**depth - (4 if any(g.lost) else 2)
-            yield [f"`{name}`", depth, *g.step, sees, *g.margin, *g.lost]
+def choice_rows() -> list[list[str]]:
+    return [
+        [
+            f"`{name}`",
+            "; ".join(f"`{form}`{settings_in_words(own)}" for form, own in a.variants.items()),
+            settings_in_words(a.defaults).strip(" ()"),
+            ", ".join(f"`{option}`" for option in a.options),
+        ]
+        for name, a in ARCHITECTURES.items()
+    ]
+
+
+def settings_in_words(settings: Mapping[str, Any]) -> str:
+    words = ", ".join(f"{name} = {value}" for name, value in settings.items())
+    return f" ({words})" if words else ""
+
+
+def count_row(name: str, variant: str) -> list[str]:
+    configs = [ModelConfig(architecture=name, variant=variant, ndim=ndim) for ndim in (1, 2, 3)]
+    return [f"`{name}`", f"`{variant}`", *(f"{parameters(config):,}" for config in configs)]
+
+
+def parameters(config: ModelConfig) -> int:
+    with torch.device("meta"):
+        return count_parameters(build(config).parameters())
+
+
+def cost_row(name: str, variant: str) -> list[Any]:
+    card = describe(ModelConfig(architecture=name, variant=variant))
+    geometry, memory = card["geometry"], card["memory"]
+    sees = card["layers"][-1]["field"][0]
+    one_axis = [geometry[key][0] for key in ("step", "margin", "lost")]
+    mib = [f"{memory[key] / 2**20:,.0f}" for key in ("parameters", "training", "prediction")]
+    return [f"`{name}`", f"`{variant}`", *one_axis, sees, f"{card['macs'] / 1e9:.1f}", *mib]
+
+
+def margin_row(name: str, variant: str) -> list[Any]:
+    margins = [
+        measure(ModelConfig(architecture=name, variant=variant, ndim=1, depth=depth)).margin[0]
+        for depth in DEPTHS
+    ]
+    return [f"`{name}`", f"`{variant}`", *margins]
 
 
 def figure_1() -> Iterator[tuple[str, int, int, int]]:
