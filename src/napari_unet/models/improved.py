@@ -12,6 +12,7 @@ from napari_unet.models.layers import (
     UpConv,
     conv,
     conv1,
+    descend,
     down_conv,
     initialise,
     level_widths,
@@ -82,13 +83,7 @@ class ImprovedUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of every pixel."""
-        skips: list[Tensor] = []
-        for stage in self.encoder:
-            x = stage(x)
-            if len(skips) >= len(self.encoder) - 2:
-                x = self.dropout(x)
-            skips.append(x)
-        x = skips.pop()
+        *skips, x = descend(self.encoder, self.dropout, x)
         for up, stage in zip(self.up, self.decoder, strict=True):
             x = stage(skips.pop() + up(x))  # (B, base * 2^l, *S / 2^l)
         logits: Tensor = self.head(x)

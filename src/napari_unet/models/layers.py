@@ -195,6 +195,20 @@ class Encoder(nn.Module):
         return maps
 
 
+def descend(stages: nn.ModuleList, dropout: nn.Module, x: Tensor) -> list[Tensor]:
+    """Run stages that halve the size themselves; return the maps of all levels, finest first.
+
+    Dropout stands where `Encoder` has it: at the end of the last two levels.
+    """
+    maps: list[Tensor] = []
+    for stage in stages:
+        x = stage(x)
+        if len(maps) >= len(stages) - 2:
+            x = dropout(x)
+        maps.append(x)
+    return maps
+
+
 def fan_in(layer: Conv | UpConv) -> float:
     """Count the numbers that are summed into one output number, on average over the outputs.
 

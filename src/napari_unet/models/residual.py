@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from napari_unet.models.layers import (
     conv,
     conv1,
+    descend,
     down_conv,
     initialise,
     level_widths,
@@ -116,13 +117,7 @@ class ResidualUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of every pixel."""
-        skips: list[Tensor] = []
-        for stage in self.encoder:
-            x = stage(x)
-            if len(skips) >= len(self.encoder) - 2:
-                x = self.dropout(x)
-            skips.append(x)
-        x = skips.pop()
+        *skips, x = descend(self.encoder, self.dropout, x)
         for up, stage in zip(self.up, self.decoder, strict=True):
             x = stage(torch.cat([skips.pop(), up(x)], dim=1))  # (B, base * 2^l, *S / 2^l)
         logits: Tensor = self.head(x)
