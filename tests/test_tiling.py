@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet.tiling import Geometry, Tile, cut, order_tiles, plan_tiles, split_tile
+from napari_unet.tiling import Geometry, Tile, cut, order_tiles, plan_tiles, split_tile, tile_at
 
 
 @st.composite
@@ -201,3 +201,72 @@ def test_halving_ends_at_blocks_of_one_step(plan):
         assert steps < 100
     for w, step in zip(todo[0].write, geometry.step, strict=True):
         assert w.stop - w.start <= step
+
+
+@given(few)
+@settings(max_examples=100, deadline=None)
+def test_a_tile_of_a_plan_is_the_tile_at_its_place(plan):
+    shape, _, geometry = plan
+    for tile in plan_tiles(*plan):
+        again = tile_at(tile.write, shape, geometry)
+        for axis, (a, b) in enumerate(zip(again.read, tile.read, strict=True)):
+            assert a.start == b.start
+            assert a.stop <= b.stop  # less where a tile hangs over the far edge
+            assert a.stop >= min(
+                tile.write[axis].stop + geometry.context[axis],
+                shape[axis] + geometry.frame(axis, shape[axis]),
+            )
+
+
+@st.composite
+def windows(draw):
+    """An image, and a window in it that begins and ends anywhere."""
+    shape, _, geometry = draw(plans())
+    starts = [draw(st.integers(0, n - 1)) for n in shape]
+    stops = [draw(st.integers(a + 1, n)) for a, n in zip(starts, shape, strict=True)]
+    window = tuple(slice(a, b) for a, b in zip(starts, stops, strict=True))
+    return window, shape, geometry
+
+
+@given(windows())
+@settings(max_examples=150, deadline=None)
+def test_a_tile_anywhere_keeps_every_promise(drawn):
+    """It is legal, in phase, reads its context, and nothing beyond the frame."""
+    window, shape, geometry = drawn
+    tile = tile_at(*drawn)
+    assert tile.write == window
+    for axis, (r, w, n) in enumerate(zip(tile.read, window, shape, strict=True)):
+        step, context, frame = geometry.step[axis], geometry.context[axis], geometry.frame(axis, n)
+        far = -(-n // step) * step + frame
+        assert (r.start + geometry.lost[axis]) % step == 0
+        assert r.stop - r.start == geometry.legal(axis, r.stop - r.start)
+        assert (
+            max(w.start - step + 1 - context, -frame) <= r.start <= max(w.start - context, -frame)
+        )
+        assert r.stop >= min(w.stop + context, far)
+        if not geometry.lost[axis]:
+            assert r.stop <= far
+
+
+@given(windows())
+@settings(max_examples=100, deadline=None)
+def test_a_larger_window_reads_what_a_smaller_one_reads(drawn):
+    _, shape, geometry = drawn
+    whole = tile_at(tuple(slice(0, n) for n in shape), shape, geometry)
+    for w, r in zip(tile_at(*drawn).read, whole.read, strict=True):
+        assert r.start <= w.start
+        assert w.stop <= r.stop
+
+
+@given(windows())
+@settings(max_examples=100, deadline=None)
+def test_cutting_finds_a_window_anywhere(drawn):
+    window, _, geometry = drawn
+    tile = tile_at(*drawn)
+    lines = (
+        np.arange(r.start + lost, r.stop - lost)
+        for r, lost in zip(tile.read, geometry.lost, strict=True)
+    )
+    output = np.stack(np.meshgrid(*lines, indexing="ij"))
+    inside = np.meshgrid(*(np.arange(w.start, w.stop) for w in window), indexing="ij")
+    np.testing.assert_array_equal(cut(output, tile), np.stack(inside))

@@ -91,6 +91,11 @@ class TileDone:
 
 
 @dataclass(frozen=True, slots=True)
+class Advanced:
+    """A part of a tile was computed; sent now and then, so that a job can be stopped within one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """One network of a comparison was trained and scored; `row` is its line of the table."""
 
@@ -127,11 +132,11 @@ class Failed:
 
 Event = (
     Ready | Beat | Started | Noted | Stepped | Validated | Saved | TileDone
-    | Compared | Finished | Stopped | Failed
+    | Advanced | Compared | Finished | Stopped | Failed
 )  # fmt: skip
 TrainEvent = Started | Noted | Stepped | Validated | Saved | Finished
 CompareEvent = TrainEvent | Compared
-PredictEvent = Started | Noted | TileDone | Finished
+PredictEvent = Started | Noted | TileDone | Advanced | Finished
 
 _KINDS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in Event.__args__}
 

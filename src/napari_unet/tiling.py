@@ -124,6 +124,21 @@ def _plan_axis(n: int, size: int, axis: int, geometry: Geometry) -> list[tuple[s
     return pairs
 
 
+def tile_at(write: Window, shape: Sequence[int], geometry: Geometry) -> Tile:
+    """Return the tile of an image of `shape` (*S) that writes `write`, wherever that begins.
+
+    It reads what the blocks of one step need in which `write` begins and ends.
+    """
+    read = []
+    for axis, (w, n) in enumerate(zip(write, shape, strict=True)):
+        step, context, frame = geometry.step[axis], geometry.context[axis], geometry.frame(axis, n)
+        start, stop = w.start // step * step, -(-w.stop // step) * step
+        first = max(start - context, -frame)
+        length = min(stop + context, -(-n // step) * step + frame) - first
+        read.append(slice(first, first + geometry.legal(axis, length)))
+    return Tile(tuple(read), write)
+
+
 def cut(block: NDArray[np.generic], tile: Tile) -> NDArray[np.generic]:
     """Cut what `tile.write` takes from the (K, *S) output of the network for `tile.read`."""
     keep = []

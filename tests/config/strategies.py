@@ -13,7 +13,11 @@ from napari_unet.config import ARCHITECTURES, LOSSES, OPTIONS, RECIPES, Config, 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+EXTENT = st.tuples(st.integers(0, 99), st.integers(1, 99)).map(lambda n: (n[0], n[0] + n[1]))
+CORNER = st.tuples(*[st.floats(-9, 9, allow_nan=False)] * 2)
 FREE = {
+    "region": st.none() | st.lists(EXTENT, min_size=1, max_size=5).map(tuple),
+    "outline": st.none() | st.lists(CORNER, min_size=3, max_size=6).map(tuple),
     "architecture": st.sampled_from(sorted(ARCHITECTURES)),
     "loss": st.sampled_from(sorted(LOSSES)),
     "recipe": st.sampled_from([*RECIPES, "custom"]),

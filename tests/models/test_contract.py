@@ -10,8 +10,11 @@ import torch
 from safetensors.torch import load, save
 
 from napari_unet.arrays.intensity import Intensity
+from napari_unet.models.attention import watch_gates
 from napari_unet.models.describe import describe
+from napari_unet.models.flow import Flow
 from napari_unet.models.geometry import measure
+from napari_unet.models.graph import make_graph
 from napari_unet.models.registry import build
 from napari_unet.models.tiles import run_tile
 from napari_unet.tiling import Tile, plan_tiles
@@ -145,6 +148,65 @@ def test_tiled_is_whole_in_float32(small: Small, grown: Grown) -> None:
     config = small(base=4)
     whole, tiled = whole_and_tiled(grown(config).float(), config, (71, 90), 48)
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-4 * whole.std())
+
+
+@pytest.mark.parametrize("ndim", [1, 2])
+def test_flow_is_whole(styled: Small, grown: Grown, ndim: int) -> None:
+    config = styled(ndim=ndim, base=2, in_channels=2, classes=1)
+    check_flow(grown(config), config, (37, 10)[:ndim])
+
+
+def test_flow_is_whole_in_volumes(first: Small, grown: Grown) -> None:
+    config = first(ndim=3, base=2, **SHALLOW)
+    check_flow(grown(config), config, (7, 2, 3))
+
+
+@pytest.mark.parametrize("axes", AXES, ids=str)
+def test_flow_is_whole_where_axes_differ(
+    styled: Small, grown: Grown, axes: dict[str, tuple[int, ...]]
+) -> None:
+    config = styled(ndim=2, base=2, **axes)
+    check_flow(grown(config), config, (11, 10))
+
+
+def check_flow(network: nn.Module, config: ModelConfig, pixels: Sequence[int]) -> None:
+    """Compare logits and gates with those of the plain network, in rows of every kind.
+
+    All of them, and those of a window that lies in phase with nothing.
+    """
+    geometry = measure(config)
+    size = [geometry.input_size(axis, n) for axis, n in enumerate(pixels)]
+    torch.manual_seed(1)
+    image = torch.randn(1, config.in_channels, *size, dtype=torch.float64)
+    with torch.inference_mode(), watch_gates(network) as gates:
+        whole = {"logits": network(image), **gates}
+    graph = make_graph(network, config, geometry, gates=True)
+    for rows in (geometry.step[0], 3 * geometry.step[0] + 1, max(size)):
+        for share in (1, 3):
+            wanted = {name: inner(values.shape[2:], share) for name, values in whole.items()}
+            found = let_flow(Flow(graph, size, wanted, rows), image)
+            assert found.keys() == whole.keys()
+            for name, values in found.items():
+                window = tuple(slice(*extent) for extent in wanted[name])
+                expected = whole[name][(..., *window)]
+                torch.testing.assert_close(values, expected, rtol=0, atol=1e-12)
+
+
+def inner(shape: Sequence[int], share: int) -> tuple[tuple[int, int], ...]:
+    """Return start and stop of the middle along each axis: a share of the cells, rounded up."""
+    lengths = [-(-n // share) for n in shape]
+    return tuple(((n - k) // 2, (n - k) // 2 + k) for n, k in zip(shape, lengths, strict=True))
+
+
+def let_flow(flow: Flow, image: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Push the part of an image that a flow asks for; put together what it gives."""
+    pieces: dict[str, list[torch.Tensor]] = {}
+    columns = [slice(*extent) for extent in flow.box[1:]]
+    with torch.inference_mode():
+        for start, stop in flow.blocks:
+            for name, _, piece in flow.push(image[(..., slice(start, stop), *columns)]):
+                pieces.setdefault(name, []).append(piece.clone())
+    return {name: torch.cat(found, dim=2) for name, found in pieces.items()}
 
 
 def test_margin_one_step_short_is_not_enough(small: Small, grown: Grown) -> None:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from napari_unet.models.cells import SAME, Blend, Gather, Spread
+from napari_unet.models.geometry import measure
 from napari_unet.models.tracing import Step, trace
+from tests.models.conftest import on_paper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.models.conftest import Small
 
 
 class Crossed(nn.Module):
@@ -52,6 +62,78 @@ def test_crops_move_what_is_seen(steps: list[Step]) -> None:
     assert steps[-1].shape == (4, 12)
     assert steps[4].field == (5,)
     assert steps[-1].field == (5,)  # the crop keeps both in line
+
+
+class Applied(nn.Module):
+    """A function of a map, as a network."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what the function returns."""
+        return self.function(x)
+
+
+@pytest.mark.parametrize(
+    ("network", "rules"),
+    [
+        (nn.Conv2d(2, 2, (3, 5), padding=(1, 0)), (Gather(3, 1, 1, 1), Gather(5))),
+        (nn.Conv2d(2, 2, (3, 1), stride=(2, 1), padding=(1, 0)), (Gather(3, 2, 1, 1), SAME)),
+        (nn.MaxPool2d((1, 2)), (SAME, Gather(2, 2))),
+        (nn.ConvTranspose2d(2, 2, (3, 1), stride=(2, 1)), (Spread(3, 2), Spread(1, 1))),
+        (nn.Upsample(scale_factor=(1.0, 2.0)), (Spread(1, 1), Spread(2, 2))),
+        (nn.Upsample(scale_factor=(1.0, 2.0), mode="bilinear"), (Spread(1, 1), Blend(2))),
+        (nn.ZeroPad2d((-1, -2, -3, -4)), (Gather(1, 1, -3, -4), Gather(1, 1, -1, -2))),
+        (Applied(lambda x: x.narrow(2, 3, 4)), (Gather(1, 1, -3, -1), SAME)),
+        (Applied(lambda x: x.narrow(-1, 3, 4)), (SAME, Gather(1, 1, -3, -1))),
+        (Applied(lambda x: x[..., 2:-1]), (Gather(), Gather(1, 1, -2, -1))),
+        (Applied(lambda x: x[..., -5:]), (Gather(), Gather(1, 1, -3, 0))),
+        (Applied(lambda x: x[:, -1:, :5]), (Gather(1, 1, 0, -3), Gather())),
+    ],
+    ids=lambda value: "" if isinstance(value, nn.Module) else str(value),
+)
+def test_the_rules_of_every_axis(network: nn.Module, rules: tuple[object, ...]) -> None:
+    (step,) = trace(nn.Sequential(network).eval(), torch.zeros(1, 2, 8, 8), (4, 4))
+    assert step.rules == rules
+
+
+def test_a_crop_takes_channels() -> None:
+    (step,) = trace(Applied(lambda x: x[:, -2:]), torch.zeros(1, 3, 8), (1,))
+    assert (step.part, step.shape) == ((-2, None), (2, 8))
+
+
+@pytest.mark.parametrize("ndim", [1, 2])
+def test_rules_tell_the_size_of_every_map(first: Small, ndim: int) -> None:
+    """For every size that the network takes, not for the traced one alone."""
+    config = first(ndim=ndim, base=1)
+    geometry, network = measure(config), on_paper(config)
+    for pixels in (1, 3 * geometry.step[0]):
+        size = [geometry.input_size(axis, pixels) for axis in range(ndim)]
+        image = torch.empty(1, 1, *size, device="meta")
+        shapes = {-1: tuple(size)}
+        for i, step in enumerate(trace(network, image, geometry.step)):
+            shapes[i] = step.shape[1:]
+            for source in step.inputs:
+                sizes = zip(step.rules, shapes[source], strict=True)
+                assert shapes[i] == tuple(rule.size(n) for rule, n in sizes)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Applied(lambda x: x[..., ::2]),
+        nn.ConvTranspose1d(1, 1, 4, stride=2, padding=1),
+        nn.Conv1d(1, 1, 3, dilation=2),
+    ],
+    ids=["every second", "padded up", "dilated"],
+)
+def test_what_the_rules_do_not_tell_is_refused(network: nn.Module) -> None:
+    """Better than to be told something wrong: a window would be computed from other cells."""
+    image = torch.zeros(1, 1, 12)
+    with pytest.raises(NotImplementedError, match="not known here"):
+        trace(nn.Sequential(network), image, (2,))
 
 
 def test_an_unknown_change_of_size_is_refused() -> None:

@@ -3,7 +3,7 @@
 from napari_unet.config.errors import InputError, ModelFileError, StorageError, explain
 from napari_unet.config.evaluation import EvaluateConfig
 from napari_unet.config.model import ModelConfig
-from napari_unet.config.prediction import PredictConfig
+from napari_unet.config.prediction import InstanceConfig, PredictConfig
 from napari_unet.config.schema import Config
 from napari_unet.config.tables import (
     ARCHITECTURES,
@@ -37,6 +37,7 @@ __all__ = [
     "Config",
     "EvaluateConfig",
     "InputError",
+    "InstanceConfig",
     "LabelConfig",
     "LossConfig",
     "ModelConfig",

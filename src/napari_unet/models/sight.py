@@ -14,6 +14,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_unet.models.cells import Rule
+
     Cells = NDArray[np.integer[Any]]
 
 
@@ -48,44 +50,19 @@ class Sight:
         """How many pixels the cell that sees furthest sees, from its first to its last."""
         return int((self.last - self.first).max()) + 1
 
-    def convolve(self, kernel: int, stride: int, padding: int) -> Sight:
-        """See through a convolution or a pooling."""
-        starts = np.arange(len(self.first) // stride) * stride - padding
-        return self._gather(starts, starts + kernel - 1)
-
-    def transpose(self, kernel: int, stride: int, padding: int) -> Sight:
-        """See through a transposed convolution: cell i reaches i * stride - padding + tap."""
-        cells = np.arange(len(self.first) * stride) + padding
-        return self._gather(-((kernel - 1 - cells) // stride), cells // stride)
-
-    def repeat(self, times: int) -> Sight:
-        """See through upsampling that repeats every cell."""
-        cells = np.arange(len(self.first) * times) // times
-        return self._gather(cells, cells)
-
-    def interpolate(self, times: int) -> Sight:
-        """See through linear upsampling: the two cells whose centres are nearest."""
-        if times == 1:
-            return self
-        cells = (2 * np.arange(len(self.first) * times) + 1 - times) // (2 * times)
-        return self._gather(cells, cells + 1)
-
-    def shift(self, cells: int) -> Sight:
-        """Begin `cells` later, as after a crop."""
-        at = np.arange(len(self.first)) + cells
-        return self._gather(at, at)
+    def through(self, rule: Rule) -> Sight:
+        """See through a layer, or a crop."""
+        cells = np.arange(rule.times_as_many(len(self.first)))
+        starts, stops = rule.need(cells, cells + 1)
+        n, last = len(self.first), stops - 1
+        return Sight(
+            self.first[starts % n] + starts // n * self.step,
+            self.last[last % n] + last // n * self.step,
+            self.step,
+        )
 
     def join(self, other: Sight) -> Sight:
         """See what either sees, as after a concatenation or a sum."""
         return Sight(
             np.minimum(self.first, other.first), np.maximum(self.last, other.last), self.step
-        )
-
-    def _gather(self, starts: Cells, stops: Cells) -> Sight:
-        """Return cells of which each sees what the cells `starts` to `stops` see."""
-        n = len(self.first)
-        return Sight(
-            self.first[starts % n] + starts // n * self.step,
-            self.last[stops % n] + stops // n * self.step,
-            self.step,
         )

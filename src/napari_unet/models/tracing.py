@@ -15,11 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from napari_unet.models.cells import SAME, Blend, Gather, Spread
 from napari_unet.models.layers import Conv, UpConv
 from napari_unet.models.sight import Sight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from napari_unet.models.cells import Rule
 
 MaxPool = nn.MaxPool1d | nn.MaxPool2d | nn.MaxPool3d
 Pad = nn.ZeroPad1d | nn.ZeroPad2d | nn.ZeroPad3d
@@ -55,6 +58,12 @@ class Step:
         Multiply-adds for the shapes of this run.
     fresh : bool
         Whether its result is a new array, not its input changed in place or a part of it.
+    rules : tuple of Rule
+        How the cells of its result depend on those of its inputs, per axis.
+    layer : nn.Module or None
+        The layer itself; None for a function.
+    part : tuple
+        Start and stop of the channels that a function takes of its input.
     """
 
     name: str
@@ -68,6 +77,9 @@ class Step:
     parameters: int
     macs: int
     fresh: bool
+    rules: tuple[Rule, ...]
+    layer: nn.Module | None = None
+    part: tuple[int | None, int | None] = (None, None)
 
 
 def trace(network: nn.Module, image: Tensor, step: Sequence[int]) -> list[Step]:
@@ -127,8 +139,8 @@ class _Recorder(TorchFunctionMode):
             inputs = [x for x in listed if id(x) in self._made_by]
             name = func.__name__.strip("_")
             if inputs:
-                see = _across(name, args, kwargs or {})
-                self._write("", name, inputs, result, see, known=name in CROPS)
+                rules, part = _across(name, args, kwargs or {}, result)
+                self._write("", name, inputs, result, rules, known=name in CROPS, part=part)
         return result
 
     def enter(self, name: str, module: nn.Module, _inputs: Any) -> None:
@@ -147,7 +159,8 @@ class _Recorder(TorchFunctionMode):
         again = any(step.name == name for step in self.steps)
         self._write(
             name, type(module).__name__, inputs, output,
-            lambda sight, axis: _through(module, sight, axis),
+            tuple(_through(module, axis) for axis, _ in _space(output, first=0)),
+            layer=module,
             known=isinstance(module, Wired | nn.Upsample | Pad),
             parameters=0 if again else count_parameters(module.parameters()),
             macs=_macs(module, inputs[0], output),
@@ -160,16 +173,16 @@ class _Recorder(TorchFunctionMode):
         kind: str,
         inputs: Sequence[Tensor],
         output: Tensor,
-        see: Callable[[Sight, int], Sight],
+        rules: tuple[Rule, ...],
         *,
         known: bool,
-        **numbers: Any,
+        **more: Any,
     ) -> None:
-        """Write a step down; `known` says that `see` is right where the size changes."""
+        """Write a step down; `known` says that `rules` are right where the size changes."""
         sources = tuple(self._made_by[id(x)] for x in inputs)
         sights = tuple(
-            reduce(Sight.join, (see(self._sights[s][axis], axis) for s in sources))
-            for axis in range(output.dim() - 2)
+            reduce(Sight.join, (self._sights[s][axis].through(rule) for s in sources))
+            for axis, rule in enumerate(rules)
         )
         changed = any(n != x.shape[axis] for x in inputs for axis, n in _space(output))
         if changed and not known:
@@ -188,7 +201,8 @@ class _Recorder(TorchFunctionMode):
                 stride=tuple(sight.stride for sight in sights),
                 field=tuple(sight.field for sight in sights),
                 fresh=fresh,
-                **{"kernel": None, "parameters": 0, "macs": 0, **numbers},
+                rules=rules,
+                **{"kernel": None, "parameters": 0, "macs": 0, **more},
             )
         )
 
@@ -205,38 +219,44 @@ def is_layer(module: nn.Module) -> bool:
     return own and not idle and not any(module.children())
 
 
-def _through(layer: nn.Module, sight: Sight, axis: int) -> Sight:
-    """Return what the cells of a layer's result see along a spatial axis."""
+def _through(layer: nn.Module, axis: int) -> Rule:
+    """Return how the cells of a layer's result depend on its input along a spatial axis."""
     if isinstance(layer, Wired):
         size, stride, pad = (
             _along(value, axis) for value in (layer.kernel_size, layer.stride, layer.padding)
         )
-        if isinstance(layer, UpConv):
-            return sight.transpose(size, stride, pad)
-        return sight.convolve(size, stride, pad)
+        return Spread(size, stride) if isinstance(layer, UpConv) else Gather(size, stride, pad, pad)
     if isinstance(layer, nn.Upsample):
         times = round(_along(layer.scale_factor, axis))
-        return sight.repeat(times) if layer.mode == "nearest" else sight.interpolate(times)
+        blended = layer.mode.endswith("linear") and times > 1
+        return Blend(times) if blended else Spread(times, times)
     if isinstance(layer, Pad):  # pairs of sides, the last axis first
-        return sight.shift(-layer.padding[-2 - 2 * axis])
-    return sight
+        return Gather(1, 1, *layer.padding[-2 - 2 * axis :][:2])
+    return SAME
 
 
 def _across(
-    name: str, args: tuple[Any, ...], settings: Mapping[str, Any]
-) -> Callable[[Sight, int], Sight]:
-    """Return what a function between layers does to a sight along an axis: only crops move it."""
-    starts: dict[int, int] = {}
+    name: str, args: tuple[Any, ...], settings: Mapping[str, Any], result: Tensor
+) -> tuple[tuple[Rule, ...], tuple[int | None, int | None]]:
+    """Return what a function between layers does along each axis, and the channels it takes."""
+    windows: dict[int, slice] = {}
     if name == "narrow":
         _, dim, start, *_ = (*args, *settings.values())
-        starts[dim - 2] = start
+        windows[dim] = slice(start, None)
     elif name == "getitem":
-        windows = args[1] if isinstance(args[1], tuple) else (args[1],)
-        filled = [slice(None)] * (args[0].dim() - len(windows) + windows.count(...))
-        at = windows.index(...) if ... in windows else len(windows)
-        windows = (*windows[:at], *filled, *windows[at + 1 :])
-        starts = {dim - 2: w.start or 0 for dim, w in enumerate(windows)}
-    return lambda sight, axis: sight.shift(starts.get(axis, 0))
+        given = args[1] if isinstance(args[1], tuple) else (args[1],)
+        filled = [slice(None)] * (args[0].dim() - len(given) + given.count(...))
+        at = given.index(...) if ... in given else len(given)
+        windows = dict(enumerate((*given[:at], *filled, *given[at + 1 :])))
+    starts = {dim: window.start or 0 for dim, window in windows.items()}
+    rules = tuple(
+        Gather(1, 1, -starts[axis], starts[axis] + n - args[0].shape[axis])
+        if axis in starts
+        else SAME
+        for axis, n in _space(result)
+    )
+    channels = windows.get(1, slice(None))
+    return rules, (channels.start, channels.stop)
 
 
 def _macs(layer: nn.Module, image: Tensor, output: Tensor) -> int:

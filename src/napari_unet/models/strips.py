@@ -1,0 +1,317 @@
+"""How tiles go through a network: one by one, or as a strip of neighbours."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from napari_unet.config import InputError
+from napari_unet.models.attention import watch_gates
+from napari_unet.models.backends import load_backend
+from napari_unet.models.flow import LAYOUT, Flow
+from napari_unet.models.geometry import gate_strides
+from napari_unet.models.graph import make_graph
+from napari_unet.models.tiles import gate_tile
+from napari_unet.tiling import Tile, Window, cut, tile_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from napari_unet.config import ModelConfig
+    from napari_unet.config.prediction import Backend
+    from napari_unet.models.graph import Box
+    from napari_unet.tiling import Geometry
+
+Maps = Mapping[
+    str, NDArray[Any]
+]  # "logits" (K, *written) and, by the name of its gate, (1, *cells)
+
+
+class Run(Protocol):
+    """A strip of tiles on its way through the network."""
+
+    @property
+    def reads(self) -> Sequence[Window]:
+        """What to read, in order, in pixels of the image; it may hang over the edges."""
+
+    def feed(self, block: NDArray[np.float32]) -> list[tuple[Tile, Maps]]:
+        """Take the next block (C, *read), normalised; return the tiles that it completes."""
+
+
+class Runner(Protocol):
+    """A network made ready to be applied to one image."""
+
+    def begin(self, tiles: Sequence[Tile]) -> Run:
+        """Begin a strip: one tile, or neighbours along the first spatial axis, top to bottom."""
+
+    def halve(self) -> bool:
+        """Take less memory per run from now on; return False where that cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How a network computes.
+
+    Parameters
+    ----------
+    device : torch.device
+    dtype : torch.dtype
+    rows : int
+        Rows of the first spatial axis that enter at a time.
+    gates : bool
+        Whether the alpha maps of attention gates are wanted.
+    dropout : int or None
+        Seed of the dropout; None: as in any prediction, nothing is dropped out.
+    """
+
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    rows: int = 64
+    gates: bool = False
+    dropout: int | None = None
+
+
+class FlowRunner:
+    """Lets strips of any length flow through the network; every layer computes what is needed.
+
+    Parameters
+    ----------
+    network : nn.Module
+        In evaluation mode; it is left as it is.
+    config : ModelConfig
+        Of the network.
+    geometry : Geometry
+        What it does to space.
+    shape : sequence of int
+        (*S) of the image.
+    mode : Mode
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        config: ModelConfig,
+        geometry: Geometry,
+        shape: Sequence[int],
+        mode: Mode,
+    ) -> None:
+        own = copy.deepcopy(network).to(mode.device, mode.dtype)
+        if config.ndim > 1:  # torch's stub lacks the layout
+            own.to(memory_format=LAYOUT[config.ndim])  # type: ignore[call-overload]
+        self.graph = make_graph(
+            own, config, geometry, gates=mode.gates, dropout=mode.dropout is not None
+        )
+        self.geometry, self.mode, self.rows = geometry, mode, mode.rows
+        self.strides = gate_strides(config) if mode.gates else {}
+        whole = tile_at(tuple(slice(0, n) for n in shape), shape, geometry).read
+        self.first = tuple(window.start for window in whole)  # where the framed image begins
+        self.size = tuple(window.stop - window.start for window in whole)
+        self.sizes = self.graph.sizes(self.size)
+
+    def begin(self, tiles: Sequence[Tile]) -> Run:
+        """Begin a strip of tiles."""
+        return _FlowRun(self, tiles)
+
+    def halve(self) -> bool:
+        """Push half as many rows at a time, down to one step of the network."""
+        half = max(self.geometry.step[0], self.rows // 2)
+        smaller, self.rows = half < self.rows, half
+        return smaller
+
+    def flow(self, write: Window) -> Flow:
+        """Return the flow that computes a window of the image."""
+        return Flow(self.graph, self.size, self.boxes(write), self.rows)
+
+    def boxes(self, write: Window) -> dict[str, Box]:
+        """Return the cells of every output that lie in a window of the image."""
+        places = zip(write, self.first, self.geometry.lost, strict=True)
+        boxes = {"logits": tuple((w.start - f - n, w.stop - f - n) for w, f, n in places)}
+        for name, strides in self.strides.items():
+            cells = zip(_cells(write, strides), self.first, strides, strict=True)
+            boxes[name] = tuple((w.start - f // n, w.stop - f // n) for w, f, n in cells)
+        return boxes
+
+
+class _FlowRun:
+    """Rows go in; what comes out is gathered tile by tile."""
+
+    def __init__(self, runner: FlowRunner, tiles: Sequence[Tile]) -> None:
+        self._runner = runner
+        first, last = tiles[0].write, tiles[-1].write
+        whole = (slice(first[0].start, last[0].stop), *first[1:])
+        self._flow = runner.flow(whole)
+        self._starts = {name: box[0][0] for name, box in runner.boxes(whole).items()}
+        self._open = [(tile, _empty(runner, tile)) for tile in tiles]
+        self._done = dict(self._starts)
+        columns = [
+            slice(a + f, b + f)
+            for (a, b), f in zip(self._flow.box[1:], runner.first[1:], strict=True)
+        ]
+        self._seed: int | None = None  # a tile drops out the same cells whenever it is computed
+        if runner.mode.dropout is not None:
+            corner = [runner.mode.dropout, *(w.start for w in whole)]
+            self._seed = int(np.random.SeedSequence(corner).generate_state(1)[0])
+        top = runner.first[0]
+        self.reads: Sequence[Window] = [
+            (slice(a + top, b + top), *columns) for a, b in self._flow.blocks
+        ]
+
+    def feed(self, block: NDArray[np.float32]) -> list[tuple[Tile, Maps]]:
+        mode = self._runner.mode
+        if self._seed is not None:
+            torch.manual_seed(self._seed)
+            self._seed = None
+        with torch.inference_mode():
+            image = torch.from_numpy(block)[None].to(
+                mode.device, mode.dtype, memory_format=LAYOUT[block.ndim - 1]
+            )
+            for name, start, piece in self._flow.push(image):
+                self._keep(name, start, piece)
+        return self._completed()
+
+    def _keep(self, name: str, start: int, piece: Tensor) -> None:
+        """Put rows of an output where they belong: in one tile, or in several."""
+        rows = piece[0].float().cpu().numpy()
+        stop = start + rows.shape[1]
+        for tile, maps in self._open:
+            low, high = self._runner.boxes(tile.write)[name][0]
+            a, b = max(start, low), min(stop, high)
+            if a < b:
+                maps[name][:, a - low : b - low] = rows[:, a - start : b - start]
+        self._done[name] = max(self._done[name], stop)
+
+    def _completed(self) -> list[tuple[Tile, Maps]]:
+        found: list[tuple[Tile, Maps]] = []
+        while self._open:
+            tile, maps = self._open[0]
+            boxes = self._runner.boxes(tile.write)
+            if any(self._done[name] < box[0][1] for name, box in boxes.items()):
+                break
+            found.append((tile, maps))
+            self._open.pop(0)
+        return found
+
+
+class TileRunner:
+    """Runs a network on the whole window that a tile reads.
+
+    Parameters
+    ----------
+    compute : callable
+        (1, C, *S) float32 on `device` -> "logits" (1, K, *S') and the alpha map of every gate.
+    config : ModelConfig
+        Of the network.
+    geometry : Geometry
+        What it does to space.
+    shape : sequence of int
+        (*S) of the image.
+    device : torch.device
+    """
+
+    def __init__(
+        self,
+        compute: Callable[[Tensor], Mapping[str, Tensor]],
+        config: ModelConfig,
+        geometry: Geometry,
+        shape: Sequence[int],
+        device: torch.device,
+    ) -> None:
+        self.compute, self.geometry, self.device = compute, geometry, device
+        self.shape = tuple(shape)
+        self.strides = gate_strides(config)
+
+    def begin(self, tiles: Sequence[Tile]) -> Run:
+        """Begin a strip of tiles."""
+        return _TileRun(self, [tile_at(tile.write, self.shape, self.geometry) for tile in tiles])
+
+    def halve(self) -> bool:
+        """Return False: only smaller tiles take less."""
+        return False
+
+
+class _TileRun:
+    def __init__(self, runner: TileRunner, tiles: Sequence[Tile]) -> None:
+        self._runner = runner
+        self._tiles = list(tiles)
+        self.reads: Sequence[Window] = [tile.read for tile in tiles]
+
+    def feed(self, block: NDArray[np.float32]) -> list[tuple[Tile, Maps]]:
+        tile, runner = self._tiles.pop(0), self._runner
+        with torch.inference_mode():
+            told = runner.compute(torch.from_numpy(block).to(runner.device)[None])
+        maps = {}
+        for name, result in told.items():
+            at = tile if name == "logits" else gate_tile(tile, runner.strides[name])
+            maps[name] = np.ascontiguousarray(cut(result[0].float().cpu().numpy(), at))
+        return [(tile, maps)]
+
+
+def make_runner(
+    network: nn.Module,
+    config: ModelConfig,
+    geometry: Geometry,
+    shape: Sequence[int],
+    mode: Mode,
+    backend: Backend = "torch",
+) -> Runner:
+    """Make a network ready for an image.
+
+    Parameters
+    ----------
+    network, config, geometry
+        As `FlowRunner`.
+    shape : sequence of int
+        (*S) of the image.
+    mode : Mode
+        How it computes.
+    backend : {"torch", "auto", "openvino", "onnxruntime"}
+        torch (and auto), or another of `available_backends`, on a CPU in float32.
+
+    Raises
+    ------
+    InputError
+        U162 for a backend that cannot be had, or is wrong; U151 for dropout or gates with one.
+    """
+    if backend == "auto" or backend == "torch":
+        return FlowRunner(network, config, geometry, shape, mode)
+    if mode.dropout is not None or mode.gates:
+        what = f"backend {backend} gives logits only"
+        raise InputError("U151", what, "choose backend torch for dropout and attention")
+    compiled = load_backend(backend, network, config, geometry, None)
+    return TileRunner(
+        lambda image: {"logits": compiled(image)}, config, geometry, shape, mode.device
+    )
+
+
+def watched(network: nn.Module) -> Callable[[Tensor], Mapping[str, Tensor]]:
+    """Return what computes the logits and alpha maps of whole windows, with the plain network."""
+
+    def compute(image: Tensor) -> Mapping[str, Tensor]:
+        with watch_gates(network) as gates:
+            logits: Tensor = network(image)
+        return {"logits": logits, **gates}
+
+    return compute
+
+
+def _empty(runner: FlowRunner, tile: Tile) -> dict[str, NDArray[np.float32]]:
+    """Make the arrays of the outputs of a tile."""
+    nodes, outputs = runner.graph.nodes, runner.graph.outputs
+    return {
+        name: np.empty((nodes[outputs[name]].channels, *(b - a for a, b in box)), np.float32)
+        for name, box in runner.boxes(tile.write).items()
+    }
+
+
+def _cells(write: Window, strides: Sequence[int]) -> Window:
+    """Return the cells of a gate that lie in a window, whole where the window ends in one."""
+    return tuple(slice(w.start // n, -(-w.stop // n)) for w, n in zip(write, strides, strict=True))
