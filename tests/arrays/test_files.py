@@ -11,7 +11,7 @@ import tifffile
 import zarr
 
 from napari_unet.arrays.axes import views
-from napari_unet.arrays.files import list_pictures, open_picture
+from napari_unet.arrays.files import list_pictures, open_picture, path_of
 from napari_unet.config import InputError
 
 IMAGE = (np.arange(40 * 50).reshape(40, 50) % 253).astype(np.uint8)
@@ -198,3 +198,38 @@ def test_a_copy_is_as_good(tmp_path):
     path = save(tmp_path / "a.zarr", IMAGE)
     shutil.copytree(path, tmp_path / "plain folder name")
     np.testing.assert_array_equal(read(tmp_path / "plain folder name")[0], IMAGE)
+
+
+def test_arrays_on_disk_are_known_by_their_path(tmp_path):
+    da = pytest.importorskip("dask.array", reason="dask comes with napari")
+    zarr.create_group(tmp_path / "a.zarr").create_array("labels/cells", data=IMAGE, chunks=(9, 9))
+    np.save(tmp_path / "a.npy", IMAGE)
+    tifffile.imwrite(tmp_path / "a.tif", IMAGE)
+    inside = zarr.open_array(tmp_path / "a.zarr/labels/cells", mode="r")
+    lazy = da.from_zarr(inside)
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    tiff = tifffile.memmap(tmp_path / "a.tif", mode="r")
+    for array in (inside, lazy, mapped, tiff):
+        path = path_of(array)
+        assert path is not None
+        np.testing.assert_array_equal(np.asarray(open_picture(path, ndim=2).data), IMAGE)
+    parts = (lazy[1:], lazy + 1, mapped[1:], mapped.T, tiff[:, ::2], tiff.view(np.int8), IMAGE)
+    assert [path_of(array) for array in parts] == [None] * len(parts)
+
+
+def test_maps_of_other_files_have_no_path(tmp_path):
+    (tmp_path / "a.raw").write_bytes(IMAGE.tobytes())
+    raw = np.memmap(tmp_path / "a.raw", np.uint8, mode="r", shape=IMAGE.shape)
+    assert path_of(raw) is None
+    np.save(tmp_path / "a.npy", IMAGE)
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    (tmp_path / "a.npy").unlink()
+    assert path_of(mapped) is None
+    assert path_of(zarr.create_array(zarr.storage.MemoryStore(), data=IMAGE)) is None
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npy"])
+def test_files_without_a_pyramid_have_one_level(tmp_path, suffix):
+    path = save(tmp_path / f"a{suffix}", IMAGE)
+    with pytest.raises(InputError, match=f"U150: level 1 of a{suffix}"):
+        open_picture(path, ndim=2, level=1)

@@ -8,6 +8,7 @@ import pytest
 from napari_unet.arrays.axes import Picture, name_axes, views
 from napari_unet.arrays.source import as_picture, with_channels
 from napari_unet.arrays.writing import write_tiff
+from napari_unet.config import InputError
 
 STACK = np.arange(2 * 20 * 30).reshape(2, 20, 30).astype(np.uint16)
 
@@ -21,6 +22,31 @@ def test_whatever_holds_an_image_will_do(tmp_path, channels):
         assert picture.axes == ("CYX" if channels == 2 else "TYX")
         found = np.concatenate([view[:] for view in views(picture, 2)])
         np.testing.assert_array_equal(found, STACK)
+
+
+def test_of_a_dask_array_only_the_window_is_computed():
+    da = pytest.importorskip("dask.array", reason="dask comes with napari")
+    computed = []
+
+    def block(block_info):
+        place = block_info[None]["array-location"]
+        computed.append(place)
+        return STACK[tuple(slice(*span) for span in place)]
+
+    lazy = da.map_blocks(block, chunks=((1, 1), (10, 10), (15, 15)), dtype=STACK.dtype)
+    picture = as_picture(lazy, 2)
+    planes = views(picture, 2)
+    assert picture.data is lazy
+    assert computed == []
+    np.testing.assert_array_equal(planes[1][:, 12:15, 2:9], STACK[1:, 12:15, 2:9])
+    assert computed == [[(1, 2), (10, 20), (0, 15)]]
+
+
+def test_a_dask_array_of_unknown_size_is_told():
+    da = pytest.importorskip("dask.array", reason="dask comes with napari")
+    lazy = da.from_array(STACK[0], chunks=10)
+    with pytest.raises(InputError, match="U112"):
+        as_picture(lazy[lazy > 5], 1, name="masked")
 
 
 def test_a_picture_with_channels_stays_as_it_is():

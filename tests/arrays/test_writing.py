@@ -89,6 +89,56 @@ def test_a_tiff_gives_back_pixels_axes_and_spacing(tmp_path, axes, dtype, data):
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif").reshape(shape), array)
 
 
+@pytest.mark.parametrize("axes", ["YX", "CYX", "TCYX", "CTZYX", "CZYX", "PCYX"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint32", "float32"])
+@pytest.mark.parametrize("name", ["a.ome.tif", "a.OME.TIFF"])
+def test_an_ome_tiff_says_in_its_own_words_what_it_holds(tmp_path, axes, dtype, name):
+    array = np.random.default_rng(0).integers(0, 250, (2, 3, 4, 5, 6)[-len(axes) :]).astype(dtype)
+    spacing = (2.0, 0.5, 0.25)[-sum(letter in "ZYX" for letter in axes) :]
+    write_tiff(tmp_path / name, array, axes, spacing)
+    with tifffile.TiffFile(tmp_path / name) as file:
+        assert file.is_ome
+        assert 'PhysicalSizeX="0.25" PhysicalSizeXUnit="µm"' in (file.ome_metadata or "")
+    picture = open_picture(tmp_path / name, ndim=2)
+    assert (picture.axes, picture.spacing) == (axes, spacing)
+    assert not isinstance(picture.data, np.ndarray)
+    np.testing.assert_array_equal(np.asarray(picture.data), array)
+
+
+@pytest.mark.parametrize("chunks", [(1, 16, 16), (8, 8, 64), (3, 5, 7), (9, 99, 99)])
+@pytest.mark.parametrize("block_bytes", [1, 3000, 2**24])
+def test_every_chunk_is_read_once(tmp_path, monkeypatch, chunks, block_bytes):
+    monkeypatch.setattr(writing, "BLOCK_BYTES", block_bytes)
+    array = np.random.default_rng(0).integers(0, 2**16, (9, 40, 50)).astype(np.uint16)
+    spy = Spy(array)
+    spy.chunks = chunks
+    shares = list(writing.stream_tiff(tmp_path / "a.tif", spy, "ZYX"))
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert sum(np.prod(read) for read in spy.reads) == array.size
+    whole = np.prod(np.minimum(chunks, array.shape)) * 2
+    assert max(np.prod(read) * 2 for read in spy.reads) <= max(block_bytes, whole)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), array)
+
+
+def test_strips_are_small_and_lie_in_one_piece(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "STRIP_BYTES", 1000)
+    write_tiff(tmp_path / "a.tif", np.ones((3, 99, 100), np.uint8), "TYX")
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert [page.rowsperstrip for page in file.pages] == [10, 10, 10]
+        assert file.series[0].dataoffset is not None
+
+
+def test_a_tiff_that_is_stopped_leaves_the_old_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "BLOCK_BYTES", 100)
+    (tmp_path / "a.tif").write_bytes(b"old")
+    stream = writing.stream_tiff(tmp_path / "a.tif", np.ones((40, 50), np.uint8), "YX")
+    assert next(stream) < 1
+    stream.close()
+    assert (tmp_path / "a.tif").read_bytes() == b"old"
+    assert names(tmp_path) == ["a.tif"]
+
+
 def test_three_classes_are_not_colours(tmp_path):
     write_tiff(tmp_path / "a.tif", np.zeros((3, 8, 9), np.float32), "CYX")
     with tifffile.TiffFile(tmp_path / "a.tif") as file:

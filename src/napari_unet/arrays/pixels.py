@@ -79,6 +79,14 @@ class FilePixels:
         """Number of elements."""
         return math.prod(self.shape)
 
+    def is_mapped_by(self, array: np.memmap[Any, Any]) -> bool:
+        """Return whether a memory map shows just these pixels of the file."""
+        with self._opened() as pixels:
+            return isinstance(pixels, np.memmap) and all(
+                getattr(pixels, name) == getattr(array, name)
+                for name in ("offset", "shape", "dtype", "strides")
+            )
+
     def __len__(self) -> int:
         return self.shape[0]
 

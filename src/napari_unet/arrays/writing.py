@@ -10,6 +10,7 @@ import errno
 import io
 import math
 import os
+import shutil
 import tempfile
 import time
 import uuid
@@ -23,18 +24,24 @@ import numpy as np
 import tifffile
 import zarr
 
+from napari_unet.arrays.axes import SPACE
 from napari_unet.arrays.ome_zarr import is_zarr
 from napari_unet.arrays.pixels import in_one_line
+from napari_unet.arrays.tiff import NOTE_TAG
 from napari_unet.config import InputError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from os import PathLike
 
+    from numpy.typing import NDArray
+
 MAKER = MappingProxyType({"made_by": "napari-unet-lab"})  # on result groups: only they are replaced
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 BIG_TIFF_BYTES = 2**31
 BLOCK_BYTES = 2**24
+STRIP_BYTES = 2**18
+STALE_S = 7 * 86400.0  # what is unfinished for longer will not be resumed
 TEMPORARY = ".napari-unet-"  # how the names of unfinished files begin
 PATIENCE_S = (0.05, 0.1, 0.2, 0.4, 0.8)  # a virus scanner may hold a file on Windows
 
@@ -94,35 +101,112 @@ def write_tiff(
     Parameters
     ----------
     path : path
+        A name that ends in .ome.tif gets the metadata of OME.
     data : array-like
-        Lazy arrays are read in blocks of about 16 MiB; bool becomes uint8.
+        Lazy arrays are read in blocks of about 16 MiB, of whole chunks where they have any;
+        bool becomes uint8.
     axes : str
         One letter for each axis, such as "CZYX"; never taken for colours.
     spacing : sequence of float, optional
-        Size of a pixel along each of the axes Z, Y, X present.
+        Size of a pixel along each of the axes Z, Y, X present; in micrometres for OME.
 
     Raises
     ------
     StorageError
         U134 no room; U130 cannot be written.
     """
-    metadata: dict[str, Any] = {"axes": axes}
-    if spacing is not None:
-        metadata["spacing"] = [float(size) for size in spacing]
+    for _ in stream_tiff(path, data, axes, spacing):
+        pass
+
+
+def stream_tiff(
+    path: str | PathLike[str],
+    data: Any,
+    axes: str,
+    spacing: Sequence[float] | None = None,
+    note: str = "",
+) -> Iterator[float]:
+    """Do as `write_tiff`; yield the share that is done after each block.
+
+    The pixels lie in one piece, so that they can be mapped, in strips of about 256 KiB for
+    programs that read strips. The note (ASCII) can be had back from `tiff.read_note`.
+    """
     dtype = np.dtype(np.uint8) if data.dtype.kind == "b" else data.dtype.newbyteorder("=")
+    shape, ome = tuple(data.shape), is_ome_tiff(path)
+    row_bytes = shape[-1] * dtype.itemsize
     with _replacing(Path(path)) as file:
         start, _ = tifffile.imwrite(
             file,
-            shape=data.shape,
+            shape=shape,
             dtype=dtype,
-            photometric="minisblack" if len(data.shape) > 1 else None,
-            metadata=metadata,
-            bigtiff=math.prod(data.shape) * dtype.itemsize > BIG_TIFF_BYTES,
+            photometric="minisblack" if len(shape) > 1 else None,
+            rowsperstrip=max(1, STRIP_BYTES // row_bytes) if len(shape) > 1 else None,
+            metadata=_ome_metadata(axes, spacing) if ome else _own_metadata(axes, spacing),
+            ome=ome,
+            extratags=[(NOTE_TAG, "s", 0, note, True)] if note else [],
+            bigtiff=math.prod(shape) * dtype.itemsize > BIG_TIFF_BYTES,
             returnoffset=True,
-        )  # the pixels lie in one piece from `start` on
-        file.seek(start)
-        for window in _rows(data.shape, dtype.itemsize):
-            file.write(np.asarray(data[window]).astype(dtype, copy=False).tobytes())
+        )
+        done = 0
+        for window in _blocks(shape, dtype.itemsize, getattr(data, "chunks", None)):
+            block = np.asarray(data[window]).astype(dtype, copy=False)
+            for offset, run in _runs(block, window, shape):
+                file.seek(start + offset * dtype.itemsize)
+                file.write(run.tobytes())
+            done += block.size
+            yield done / math.prod(shape)
+
+
+def is_ome_tiff(path: str | PathLike[str]) -> bool:
+    """Return whether a file is to have the metadata of OME, by its name."""
+    return str(path).lower().endswith((".ome.tif", ".ome.tiff"))
+
+
+def _own_metadata(axes: str, spacing: Sequence[float] | None) -> dict[str, Any]:
+    known = {} if spacing is None else {"spacing": [float(size) for size in spacing]}
+    return {"axes": axes, **known}
+
+
+def _ome_metadata(axes: str, spacing: Sequence[float] | None) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"axes": axes}
+    letters = [letter for letter in SPACE if letter in axes]
+    for letter, size in zip(letters, spacing or (), strict=False):
+        metadata[f"PhysicalSize{letter}"] = float(size)
+        metadata[f"PhysicalSize{letter}Unit"] = "µm"
+    return metadata
+
+
+def _blocks(shape: tuple[int, ...], itemsize: int, chunks: Any) -> Iterator[tuple[slice, ...]]:
+    """Cut an array into windows of whole chunks, as long as possible along its last axes."""
+    regular = chunks is not None and all(isinstance(edge, int) for edge in chunks)
+    edges = (
+        [min(*pair) for pair in zip(chunks, shape, strict=True)] if regular else [1] * len(shape)
+    )
+    for axis in reversed(range(len(shape))):
+        more = max(1, BLOCK_BYTES // (math.prod(edges) * itemsize))
+        edges[axis] = min(edges[axis] * more, shape[axis])
+        if edges[axis] < shape[axis]:
+            break
+    starts = (range(0, n, edge) for n, edge in zip(shape, edges, strict=True))
+    for corner in product(*starts):
+        ends = map(min, shape, map(sum, zip(corner, edges, strict=True)))
+        yield tuple(map(slice, corner, ends))
+
+
+def _runs(
+    block: NDArray[Any], window: tuple[slice, ...], shape: tuple[int, ...]
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield the pieces of a block that follow one another in the whole array, and where.
+
+    The offset is counted in elements.
+    """
+    axis = len(shape) - 1
+    while axis > 0 and block.shape[axis] == shape[axis]:
+        axis -= 1  # now the outermost axis within a piece
+    starts = [w.start for w in window]
+    for index in np.ndindex(block.shape[:axis]):
+        corner = [start + i for start, i in zip(starts, index, strict=False)]
+        yield int(np.ravel_multi_index([*corner, *starts[axis:]], shape)), block[index]
 
 
 def check_writable(path: str | PathLike[str]) -> None:
@@ -166,6 +250,26 @@ def create_arrays(path: str | PathLike[str]) -> zarr.Group:
         return zarr.create_group(store=path, zarr_format=3, overwrite=True, attributes=dict(MAKER))
 
 
+def sweep(folder: Path) -> None:
+    """Remove what this program left unfinished in a folder and nobody touched for a week."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        if not _is_touched(path):
+            if path.is_dir() and is_zarr(path) and _is_ours(path):
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.suffix == ".tmp" and path.is_file():
+                with suppress(OSError):  # another process swept it, or holds it
+                    path.unlink()
+
+
+def _is_touched(path: Path) -> bool:
+    """Return whether a file, or anything in a folder, was written lately."""
+    now = time.time()
+    inside = path.rglob("*") if path.is_dir() else ()
+    with suppress(OSError):  # it is being written, or removed, just now
+        return any(now - each.stat().st_mtime < STALE_S for each in (path, *inside))
+    return True
+
+
 def _check_replaceable(path: Path) -> None:
     """Refuse to replace anything but an empty folder or an older result: no zarr of the user."""
     if not os.path.lexists(path):
@@ -183,18 +287,6 @@ def _is_ours(path: Path) -> bool:
         return False
     attributes = node.attrs.asdict()
     return all(attributes.get(key) == value for key, value in MAKER.items())
-
-
-def _rows(shape: tuple[int, ...], itemsize: int) -> Iterator[tuple[slice, ...]]:
-    """Cut an array into windows of whole rows that follow one another in memory."""
-    row_bytes = max(1, math.prod(shape[1:]) * itemsize)
-    if row_bytes > BLOCK_BYTES and len(shape) > 1:
-        for i, below in product(range(shape[0]), _rows(shape[1:], itemsize)):
-            yield (slice(i, i + 1), *below)
-        return
-    step = max(1, BLOCK_BYTES // row_bytes)
-    for start in range(0, shape[0], step):
-        yield (slice(start, start + step),)
 
 
 class _Unshared(io.BufferedWriter):
