@@ -1,146 +1,190 @@
-"""When memory runs out, tiles get smaller and the result stays the same."""
+"""What stands in the arrays: each output is what the logits of the whole image say."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
+import zarr
 
-from napari_unet.config import InputError, PredictConfig
-from napari_unet.events import Finished, Noted, Started, TileDone
-from napari_unet.inference import canvas
+from napari_unet.arrays.axes import Picture
+from napari_unet.arrays.labels import open_labels_array
+from napari_unet.config import InstanceConfig, PredictConfig, TrainConfig
+from napari_unet.events import Noted
+from napari_unet.inference.instances import label_instances
+from napari_unet.inference.model import open_model
 from napari_unet.inference.predict import predict
+from napari_unet.targets.ridge import carve_ridge
+from napari_unet.training.loop import train
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from napari_unet.inference.model import Model
-    from napari_unet.tiling import Tile
 
     Models = Callable[..., Model]
     Images = Callable[..., np.ndarray[Any, Any]]
 
-NO_MEMORY = (
-    torch.OutOfMemoryError("CUDA out of memory"),
-    RuntimeError("MPS backend out of memory"),
-    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
-    RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"),
-    MemoryError(),
-)
-SHAPE = (100, 110)  # the frame is as wide as the margin, 24; of 16 tiles the last is the smallest
-CONFIG = PredictConfig(outputs=("classes", "probabilities", "attention"), tile=32, threads=1)
+SHAPE = (45, 52)
 
 
-class Scarce:
-    """Runs tiles, but from the call `since` on none that reads more pixels than `most`."""
-
-    def __init__(self, most: float, since: int = 0, error: BaseException = NO_MEMORY[0]) -> None:
-        self.most, self.since, self.error, self.calls = most, since, error, 0
-        self.run = canvas.run_tile
-
-    def __call__(self, network: Any, image: Any, intensity: Any, tile: Tile, device: Any) -> Any:
-        self.calls += 1
-        size = math.prod(r.stop - r.start for r in tile.read)
-        if self.calls > self.since and size > self.most:
-            raise self.error
-        return self.run(network, image, intensity, tile, device)
-
-
-def run(model: Model, image: Any) -> tuple[dict[str, Any], list[Any]]:
+def results(model: Model, image: Any, truth: Any = None, **settings: Any) -> dict[str, Any]:
     out: dict[str, Any] = {}
-    return out, list(predict(model, image, out, CONFIG))
+    config = PredictConfig.model_validate({"threads": 1, "tile": 16, **settings})
+    assert list(predict(model, image, out, config, truth=truth))
+    return out
 
 
-@pytest.mark.parametrize("since", [0, 7, 15], ids=["first tile", "middle", "last tile"])
-@pytest.mark.parametrize("most", [3300, 2800])
-def test_the_result_is_that_with_enough_memory(
-    models: Models, picture: Images, monkeypatch: pytest.MonkeyPatch, since: int, most: int
+@pytest.fixture(scope="module")
+def regression(tmp_path_factory: pytest.TempPathFactory, picture: Images) -> Model:
+    """An untrained model of two channels of values, far from 0 and 1."""
+    folder = tmp_path_factory.mktemp("models") / "regression"
+    target = np.stack([picture(40, 48), 3 * picture(40, 48, seed=1)])
+    config = TrainConfig.from_recipe(
+        "quick", epochs=0, threads=1, labels={"kind": "regression"}, patch=16, batch=1,
+        model={"architecture": "unet", "ndim": 2, "base": 4, "depth": 2},
+    )  # fmt: skip
+    list(train(config, [(picture(40, 48), Picture(target, "CYX", None, "t"))], folder))
+    return open_model(folder, "cpu")
+
+
+def told_of(model: Model, image: Any, name: str) -> np.ndarray[Any, Any]:
+    """What a model tells of an image in every orientation, put back: (passes, K, *S)."""
+    told = []
+    for back in np.ndindex((2,) * image.ndim):
+        flips = tuple(axis for axis, turned in enumerate(back) if turned)
+        for turns in (0, 1) if image.ndim > 1 else (0,):
+            seen = np.flip(image, flips)
+            seen = np.rot90(seen, turns, axes=(-2, -1)) if turns else seen
+            p = results(model, np.ascontiguousarray(seen), tile=4096, outputs=[name])[name]
+            p = np.rot90(p, -turns, axes=(-2, -1)) if turns else p
+            told.append(np.flip(p, tuple(axis + 1 for axis in flips)))
+    return np.stack(told)
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_uncertainty_is_the_spread_over_what_the_image_may_look_like(
+    models: Models, picture: Images, ndim: int
 ) -> None:
-    model, image = models("attention"), picture(*SHAPE)
-    expected, _ = run(model, image)
-    monkeypatch.setattr(canvas, "run_tile", Scarce(most, since))
-    found, events = run(model, image)
-    for name, array in expected.items():
-        np.testing.assert_allclose(found[name], array, atol=1e-5)
-    assert any("out of memory" in event.text for event in events if isinstance(event, Noted))
-    tiles = [event for event in events if isinstance(event, TileDone)]
-    seen = np.zeros(SHAPE, int)
-    for tile in tiles:
-        seen[tuple(map(slice, tile.start, tile.stop))] += 1
-    assert (seen == 1).all()
-    assert tiles[-1].done == tiles[-1].total == len(tiles)
-    assert [tile.done for tile in tiles] == list(range(1, len(tiles) + 1))
+    image = picture(*{1: (90,), 2: (29, 38), 3: (9, 12, 10)}[ndim])
+    told = told_of(models("unet", ndim), image, "probabilities")
+    assert len(told) == {1: 2, 2: 8, 3: 16}[ndim]
+    found = results(models("unet", ndim), image, outputs=["uncertainty"], tile=12)["uncertainty"]
+    np.testing.assert_allclose(found, told.std(axis=0).max(axis=0), atol=1e-5)
+    assert found.std() > 0
 
 
-@pytest.mark.parametrize("error", NO_MEMORY, ids=lambda e: f"{type(e).__name__} {e}"[:32])
-def test_every_way_of_saying_it_is_understood(
-    models: Models, picture: Images, monkeypatch: pytest.MonkeyPatch, error: BaseException
+def test_pixels_that_are_not_square_are_not_turned(models: Models, picture: Images) -> None:
+    model, image = models(), picture(*SHAPE)
+    square, flat = (
+        results(model, Picture(image, "YX", size, "i"), outputs=["uncertainty"])["uncertainty"]
+        for size in ((1.0, 1.0), (2.0, 1.0))
+    )
+    assert np.abs(square - flat).max() > 1e-4
+
+
+def test_uncertainty_of_values_is_in_their_units(regression: Model, picture: Images) -> None:
+    told = told_of(regression, picture(*SHAPE), "values")
+    assert told.std() > 10  # no probability
+    found = results(regression, picture(*SHAPE), outputs=["uncertainty"])["uncertainty"]
+    np.testing.assert_allclose(found, told.std(axis=0).max(axis=0), rtol=1e-4)
+
+
+def test_the_loss_is_that_of_the_true_class(models: Models, picture: Images) -> None:
+    values = (0, 3, 9)
+    model, image = models(values=values), picture(2, *SHAPE)
+    rng = np.random.default_rng(0)
+    truth = rng.choice(np.asarray((*values, 5), np.uint8), image.shape)  # 5: unknown to the model
+    found = results(model, image, truth, outputs=["loss", "probabilities"])
+    for k, value in enumerate(values):
+        expected = -np.log(found["probabilities"][k][truth == value])
+        np.testing.assert_allclose(found["loss"][truth == value], expected, rtol=1e-4, atol=1e-5)
+    assert np.isnan(found["loss"][truth == 5]).all()
+    assert np.isfinite(found["loss"][truth != 5]).all()
+
+
+def test_the_loss_of_objects_knows_the_ridge_across_tiles(tmp_path: Path, picture: Images) -> None:
+    labels = np.kron(np.arange(1, 13).reshape(3, 4), np.ones((15, 13), int)).astype(np.uint16)
+    labels[:4] = 0
+    image = picture(*labels.shape)
+    config = TrainConfig.from_recipe(
+        "quick", epochs=0, threads=1, patch=16, batch=1,
+        labels={"kind": "instances", "ignore": 12}, model={"classes": 1, "base": 4, "depth": 2},
+    )  # fmt: skip
+    list(train(config, [(image, labels)], tmp_path / "m"))
+    found = results(
+        open_model(tmp_path / "m", "cpu"), image, labels, outputs=["loss", "probabilities"]
+    )
+    objects = np.where(labels == 12, 0, open_labels_array(labels))
+    inside = carve_ridge(objects) > 0
+    assert (inside != (objects > 0)).sum() > 100
+    chosen = np.where(inside, found["probabilities"][1], found["probabilities"][0])
+    known = labels != 12
+    np.testing.assert_allclose(found["loss"][known], -np.log(chosen[known]), rtol=1e-4, atol=1e-5)
+    assert np.isnan(found["loss"][~known]).all()
+
+
+def test_the_loss_of_values_is_their_squared_error(regression: Model, picture: Images) -> None:
+    image = picture(*SHAPE)
+    truth = np.stack([picture(*SHAPE, seed=2), picture(*SHAPE, seed=3)])
+    truth[:, 3, 4] = np.nan
+    found = results(regression, image, Picture(truth, "CYX", None, "t"), outputs=["loss", "values"])
+    expected = ((found["values"] - truth) ** 2).mean(axis=0)
+    np.testing.assert_allclose(found["loss"], expected, rtol=1e-5)
+    assert np.isnan(found["loss"][3, 4])
+    assert np.isnan(found["loss"]).sum() == 1
+
+
+@pytest.mark.parametrize("place", ["memory", "o.zarr", "o.tif"])
+def test_instances_are_the_objects_of_all_classes(
+    models: Models, picture: Images, tmp_path: Path, place: str
 ) -> None:
-    model, image = models("attention"), picture(*SHAPE)
-    expected, _ = run(model, image)
-    monkeypatch.setattr(canvas, "run_tile", Scarce(3500, error=error))
-    found, _ = run(model, image)
-    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-5)
+    model, image = models(values=(1, 7, 200)), picture(2, *SHAPE)
+    settings = {"instances": {"split": False, "smallest_px": 3}}
+    classes = results(model, image)["classes"]
+    if place == "memory":
+        found = results(model, image, outputs=["instances"], **settings)
+        assert set(found) == {"instances"}  # classes were made on the way, and removed
+        instances = found["instances"]
+    else:
+        config = PredictConfig(outputs=("instances",), threads=1, tile=16, **settings)
+        events = list(predict(model, image, tmp_path / place, config))
+        assert any("finding objects" in e.text for e in events if isinstance(e, Noted))
+        if place == "o.tif":
+            return
+        group = zarr.open_group(tmp_path / place, mode="r")
+        assert set(group) == {"instances", "ledger"}
+        instances = group["instances"][:]
+    assert instances.dtype == np.uint32
+    for plane, numbers in zip(classes, instances, strict=True):
+        expected = np.zeros(SHAPE, np.uint32)
+        config = InstanceConfig(**settings["instances"])
+        list(
+            label_instances(
+                plane, expected, config, block=SHAPE, memory_bytes=2**26, values=(7, 200)
+            )
+        )
+        np.testing.assert_array_equal(numbers, expected)
+        assert numbers.max() > 3
 
 
-def test_a_tile_that_hangs_over_the_far_edge_can_shrink_too(
-    models: Models, picture: Images, monkeypatch: pytest.MonkeyPatch
+def test_dropout_gives_another_answer_each_time_but_the_same_one_again(
+    tmp_path: Path, picture: Images
 ) -> None:
-    model, image = models("attention"), picture(97, 100)  # the last tiles write one row
-    expected, events = run(model, image)
-    assert events[0] == Started(16)
-    monkeypatch.setattr(canvas, "run_tile", Scarce(3500, since=12))
-    found, events = run(model, image)
-    assert any(isinstance(event, Noted) for event in events)
-    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-5)
-
-
-def test_later_planes_begin_with_the_tiles_that_went_well(
-    models: Models, picture: Images, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, image = models("attention"), picture(3, *SHAPE)
-    expected, _ = run(model, image)
-    scarce = Scarce(3500)
-    monkeypatch.setattr(canvas, "run_tile", scarce)
-    found, events = run(model, image)
-    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-5)
-    tiles = [event for event in events if isinstance(event, TileDone)]
-    refused = sum(isinstance(event, Noted) for event in events)
-    assert scarce.calls == len(tiles) + refused
-    assert all(events.index(tiles[0]) > k for k, e in enumerate(events) if isinstance(e, Noted))
-    assert tiles[-1].total == len(tiles) == events[-1].summary["tiles"]
-
-
-def test_other_faults_are_not_tried_again(
-    models: Models, picture: Images, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scarce = Scarce(0, error=RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
-    monkeypatch.setattr(canvas, "run_tile", scarce)
-    with pytest.raises(RuntimeError, match="mat1"):
-        run(models("attention"), picture(*SHAPE))
-    assert scarce.calls == 1
-
-
-def test_out_of_memory_with_the_smallest_tile_is_told(
-    models: Models, picture: Images, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scarce = Scarce(0)
-    monkeypatch.setattr(canvas, "run_tile", scarce)
-    with pytest.raises(InputError, match=r"U161.*4x4 pixels"):
-        run(models("attention"), picture(*SHAPE))
-    assert scarce.calls <= 2 * math.log2(32 / 4) + 1
-
-
-def test_nothing_is_held_of_a_pass_that_failed(
-    models: Models, picture: Images, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(canvas, "run_tile", Scarce(3500))
-    _, events = run(models("attention"), picture(*SHAPE))
-    assert isinstance(events[-1], Finished)
-    gates = [
-        m for m in models("attention").network.modules() if type(m).__name__ == "AttentionGate"
-    ]
-    assert not [gate for gate in gates if gate.alpha._forward_hooks]
+    image = picture(*SHAPE)
+    config = TrainConfig.from_recipe(
+        "quick", epochs=0, threads=1, patch=16, batch=1, labels={"kind": "classes"},
+        model={"architecture": "unet", "base": 4, "depth": 2, "dropout": 0.5},
+    )  # fmt: skip
+    list(train(config, [(image, (image > 100).astype(np.uint8))], tmp_path / "m"))
+    model = open_model(tmp_path / "m", "cpu")
+    settings = {"outputs": ["uncertainty", "probabilities"], "passes": "dropout"}
+    first, again, other = (
+        results(model, image, **settings, seed=seed, dropout_passes=4) for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first["uncertainty"], again["uncertainty"])
+    assert np.abs(first["uncertainty"] - other["uncertainty"]).max() > 1e-4
+    assert (first["uncertainty"] > 0).mean() > 0.9
+    np.testing.assert_array_equal(first["probabilities"], other["probabilities"])

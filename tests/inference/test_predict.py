@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import zarr
 
 from napari_unet.arrays.axes import Picture
 from napari_unet.arrays.files import open_picture
+from napari_unet.arrays.intensity import SAMPLE_SIZE
 from napari_unet.arrays.writing import write_tiff
 from napari_unet.config import ARCHITECTURES, InputError, PredictConfig, TrainConfig
 from napari_unet.events import Finished, Started, TileDone
 from napari_unet.inference.model import open_model
 from napari_unet.inference.predict import predict
 from napari_unet.training.loop import train
+from tests.arrays.spies import Spy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +42,11 @@ def results(model: Model, image: Any, tile: int = 4096, outputs: Any = ALL) -> d
     out: dict[str, Any] = {}
     run(model, image, out, tile, outputs)
     return out
+
+
+def placed(array: Any) -> dict[str, Any]:
+    """What an array says of its place; not what its values stand for."""
+    return {key: value for key, value in array.attrs.items() if key != "classes"}
 
 
 def assert_same(tiled: dict[str, Any], whole: dict[str, Any]) -> None:
@@ -114,7 +122,7 @@ def test_named_axes_in_any_order_give_leading_axes_first(
     turned = Picture(np.moveaxis(stack, 0, -1), "YXT", (0.5, 0.25), "turned")
     run(model, turned, tmp_path / "o.zarr")
     array = zarr.open_array(tmp_path / "o.zarr/classes", mode="r")
-    assert dict(array.attrs) == {"axes": "TYX", "spacing": [0.5, 0.25]}
+    assert placed(array) == {"axes": "TYX", "offset": [0, 0, 0], "spacing": [0.5, 0.25]}
     np.testing.assert_array_equal(array[:], results(model, stack)["classes"])
     run(model, turned, tmp_path / "o.tif", outputs=("classes",))
     found = open_picture(tmp_path / "o.tif", ndim=2, labels=True)
@@ -128,10 +136,14 @@ def test_planes_of_a_volume_keep_their_distance(
     volume = Picture(picture(2, 24, 20), "ZYX", (3.0, 0.5, 0.25), "volume")
     run(models("attention"), volume, tmp_path / "o.zarr")
     group = zarr.open_group(tmp_path / "o.zarr", mode="r")
-    assert dict(group["classes"].attrs) == {"axes": "ZYX", "spacing": [3.0, 0.5, 0.25]}
+    assert placed(group["classes"]) == {
+        "axes": "ZYX",
+        "offset": [0] * 3,
+        "spacing": [3.0, 0.5, 0.25],
+    }
     assert group["probabilities"].attrs["axes"] == "KZYX"
-    gate = {"axes": "ZYX", "spacing": [3.0, 2.0, 1.0], "stride": [4, 4]}
-    assert dict(group["attention/gate1"].attrs) == gate
+    gate = {"axes": "ZYX", "offset": [0] * 3, "spacing": [3.0, 2.0, 1.0], "stride": [4, 4]}
+    assert placed(group["attention/gate1"]) == gate
     assert group["attention/gate1"].shape == (2, 6, 5)
     assert open_picture(tmp_path / "o.zarr/classes", ndim=2).axes == "ZYX"
 
@@ -242,6 +254,29 @@ def test_tiles_near_the_focus_come_first(models: Models, picture: Images) -> Non
         assert [e.start for e in stream if isinstance(e, TileDone)] == [t.start for t in tiles]
     with pytest.raises(InputError, match="U150"):
         list(predict(models(), picture(64, 64), {}, config, focus=(1.0,)))
+
+
+@pytest.mark.parametrize("tile", [64, "rows"])
+def test_no_more_is_read_than_tiles_and_their_margin(
+    models: Models, picture: Images, tile: int | str
+) -> None:
+    model, whole = models(), picture(2600, 2500)
+    (margin, _), (step, _) = model.geometry.margin, model.geometry.step
+    spy = Spy(whole)
+    config = PredictConfig(region=((700, 900), (1000, 1130)), tile=tile, threads=1)
+    out: dict[str, Any] = {}
+    stream = predict(model, spy, out, config)
+    assert isinstance(next(stream), Started)
+    measured = len(spy.reads)
+    list(stream)
+    assert sum(math.prod(shape) for shape in spy.reads[:measured]) <= 1.1 * SAMPLE_SIZE
+    reads, edges = spy.reads[measured:], (64, 64) if tile == 64 else (200, 130)
+    longest = [edge + 2 * (margin + step) for edge in edges]
+    assert all(a <= b for shape in reads for a, b in zip(shape, longest, strict=True))
+    n_tiles = math.prod(-(-n // edge) for n, edge in zip((200, 130), edges, strict=True))
+    assert len(reads) == n_tiles
+    run(model, whole, expected := {}, 4096, ("classes",))
+    assert (out["classes"] == expected["classes"][700:900, 1000:1130]).mean() > 0.999
 
 
 def test_a_file_is_read_tile_by_tile_as_an_array_is(

@@ -11,8 +11,8 @@ import zarr
 from napari_unet.arrays.writing import write_tiff
 from napari_unet.config import InputError, PredictConfig
 from napari_unet.events import Started, TileDone
-from napari_unet.inference import canvas
 from napari_unet.inference.predict import predict
+from napari_unet.models.strips import FlowRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +66,8 @@ def test_one_channel_of_nothing_is_enough_to_refuse(
         ("o.tif", ("classes", "probabilities"), "U151"),
         ("o.tif", ("attention",), "U151"),
         ("o.zarr", ("attention",), "U151"),
+        ("o.zarr", ("values",), "U151"),
+        ("o.zarr", ("loss",), "U151"),
     ],
 )
 def test_nothing_is_written_where_the_output_does_not_fit(
@@ -74,6 +76,37 @@ def test_nothing_is_written_where_the_output_does_not_fit(
     config = PredictConfig(outputs=outputs, threads=1)
     with pytest.raises(InputError, match=code):
         list(predict(models(), picture(20, 20), untouched / name, config))
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"region": ((0, 10),)}, r"U150.*1 axes, image has Y 20, X 24"),
+        ({"region": ((0, 10), (5, 25))}, r"U150.*0:10, 5:25 lies beyond"),
+        ({"outputs": ("uncertainty",), "passes": "dropout"}, "U151.*no dropout"),
+    ],
+)
+def test_nothing_is_written_for_settings_that_do_not_fit(
+    models: Models, picture: Images, untouched: Path, settings: Any, code: str
+) -> None:
+    config = PredictConfig.model_validate({"threads": 1, **settings})
+    with pytest.raises(InputError, match=code):
+        list(predict(models(), picture(20, 24), untouched / "o.zarr", config))
+
+
+def test_an_outline_needs_a_plane(models: Models, picture: Images, untouched: Path) -> None:
+    config = PredictConfig(outline=((0, 0), (0, 9), (9, 9)), threads=1)
+    with pytest.raises(InputError, match="U151"):
+        list(predict(models("unet", 1), picture(200), untouched / "o.zarr", config))
+
+
+def test_truth_of_another_shape_is_refused(
+    models: Models, picture: Images, untouched: Path
+) -> None:
+    config, truth = PredictConfig(outputs=("loss",), threads=1), np.ones((20, 25), int)
+    stream = predict(models(), picture(20, 24), untouched / "o.zarr", config, truth=truth)
+    with pytest.raises(InputError, match=r"U102.*20x25.*20x24"):
+        list(stream)
 
 
 def test_what_is_there_is_not_replaced(models: Models, picture: Images, tmp_path: Path) -> None:
@@ -113,11 +146,12 @@ def test_half_a_prediction_is_not_taken_for_a_whole_one(
             stream.close()
             continue
         with monkeypatch.context() as patch:
-            patch.setattr(canvas, "run_tile", _fail)
+            patch.setattr(FlowRunner, "begin", _fail)
             with pytest.raises(RuntimeError, match="of ours"):
                 list(stream)
-    assert [path.name for path in tmp_path.iterdir()] == ["o.zarr"]
-    assert "complete" not in zarr.open_group(tmp_path / "o.zarr").attrs
+    parts = [tmp_path / ".napari-unet-o.tif.zarr", tmp_path / "o.zarr"]  # to go on with
+    assert sorted(tmp_path.iterdir()) == parts
+    assert not any("complete" in zarr.open_group(part).attrs for part in parts)
 
 
 def _fail(*_arguments: Any) -> None:

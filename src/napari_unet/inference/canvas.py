@@ -2,143 +2,197 @@
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from napari_unet.arrays.axes import lead_shape, result_axes, spatial_shape
-from napari_unet.config import InputError
+from napari_unet.arrays.axes import result_axes
+from napari_unet.inference.regions import inside
 from napari_unet.library.card import restore
-from napari_unet.models.attention import watch_gates
-from napari_unet.models.device import is_out_of_memory
 from napari_unet.models.geometry import gate_strides
-from napari_unet.models.tiles import gate_tile, probabilities, run_tile
-from napari_unet.tiling import Tile, cut, split_tile
+from napari_unet.models.tiles import probabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import DTypeLike, NDArray
 
-    from napari_unet.arrays.axes import Picture, View
-    from napari_unet.arrays.intensity import Intensity
-    from napari_unet.config import PredictConfig
-    from napari_unet.inference.model import Model
     from napari_unet.inference.outputs import Outputs
+    from napari_unet.inference.task import Task
+    from napari_unet.inference.truth import Truth
+    from napari_unet.models.strips import Maps
+    from napari_unet.tiling import Window
+
+HIDDEN = ".classes"  # where classes lie that only instances are made from
 
 
 class Canvas:
-    """One array per output, filled tile by tile."""
+    """One array per output, of the size of the region, filled tile by tile.
 
-    def __init__(
-        self, model: Model, config: PredictConfig, outputs: Outputs, picture: Picture
-    ) -> None:
-        self.model, self.config, self.outputs, self.picture = model, config, outputs, picture
-        self.label_values = np.asarray([c.value for c in model.card.classes])
+    Parameters
+    ----------
+    task : Task
+        What is predicted.
+    outputs : Outputs
+        Where the arrays go.
+    truth : Truth, optional
+        What the loss is measured against.
+    """
+
+    def __init__(self, task: Task, outputs: Outputs, truth: Truth | None = None) -> None:
+        self.task, self.outputs, self.truth = task, outputs, truth
+        self.label_values = np.asarray([c.value for c in task.model.card.classes])
         self.strides: Mapping[str, tuple[int, ...]] = {}  # pixels per cell of each gate
-        if "attention" in config.outputs:
-            self.strides = gate_strides(model.card.model)
+        if "attention" in task.config.outputs:
+            self.strides = gate_strides(task.model.card.model)
         self.arrays: dict[str, Any] = {}
 
     def create(self) -> None:
-        """Make the arrays."""
-        config = self.model.card.model
-        shape = spatial_shape(self.picture, config.ndim)
-        lead = lead_shape(self.picture, config.ndim)
-        with self.outputs.storing():
-            if "classes" in self.config.outputs:
-                dtype = np.min_scalar_type(int(self.label_values.max()))
-                self._create("classes", (*lead, *shape), dtype)
-            if "probabilities" in self.config.outputs:
-                full = (max(config.classes, 2), *lead, *shape)
-                self._create("probabilities", full, np.float32, first="K")
-            if "values" in self.config.outputs:
-                many = (config.classes,) if config.classes > 1 else ()
-                full = (*many, *lead, *shape)
-                self._create("values", full, np.float32, first="C" if many else "")
-            for gate, stride in self.strides.items():
-                cells = tuple(-(-n // size) for n, size in zip(shape, stride, strict=True))
-                self._create(f"attention/{gate}", (*lead, *cells), np.float32, stride=stride)
-
-    def fill(self, plane: View, intensity: Intensity, tile: Tile) -> bool:
-        """Compute one tile and write it; return False when memory ran out.
-
-        Raises
-        ------
-        InputError
-            U161 when it ran out with the smallest tile there is.
-        """
-        try:
-            with watch_gates(self.model.network) as gates:
-                logits = run_tile(self.model.network, plane, intensity, tile, self.model.device)
-                alphas = {name: alpha[0].cpu().numpy() for name, alpha in gates.items()}
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if split_tile(tile, self.model.geometry) == [tile]:
-                raise InputError(
-                    "U161",
-                    f"out of memory with tiles of {edges(tile)} pixels, the smallest there are",
-                    "close other programs, or choose device cpu",
-                ) from error
-        else:
-            with self.outputs.storing():
-                self._write(logits, alphas, plane.lead, tile)
-            return True
-        _free(self.model.device)  # outside the except block: nothing of the failed pass is held
-        return False
-
-    def _create(
-        self,
-        name: str,
-        shape: tuple[int, ...],
-        dtype: DTypeLike,
-        first: str = "",
-        stride: tuple[int, ...] | None = None,
-    ) -> None:
-        """Make one array that knows its axes and its spacing."""
-        ndim = self.model.card.model.ndim
-        attrs: dict[str, Any] = {"axes": first + result_axes(self.picture, ndim)}
-        spacing = self.picture.spacing
-        if spacing is not None:
-            n = len(spacing) - ndim  # of a stack whose planes are looked at one by one
-            cells = zip(spacing[n:], stride or (1,) * ndim, strict=True)
-            attrs["spacing"] = [*spacing[:n], *(size * pixels for size, pixels in cells)]
-        if stride is not None:
-            attrs["stride"] = list(stride)
-        self.arrays[name] = self.outputs.create(name, shape, dtype, ndim, attrs)
-
-    def _write(
-        self,
-        logits: NDArray[np.float32],
-        alphas: Mapping[str, NDArray[np.float32]],
-        lead: tuple[int, ...],
-        tile: Tile,
-    ) -> None:
-        if "classes" in self.arrays:
-            found = logits.argmax(axis=0) if len(logits) > 1 else (logits[0] > 0).astype(np.intp)
-            self.arrays["classes"][(*lead, *tile.write)] = self.label_values[found]
-        if "probabilities" in self.arrays:
-            self.arrays["probabilities"][(slice(None), *lead, *tile.write)] = probabilities(logits)
-        if "values" in self.arrays:
-            values = restore(logits, self.model.card.target)
-            several = (slice(None),) if len(values) > 1 else ()
-            at = (*several, *lead, *tile.write)
-            self.arrays["values"][at] = values if several else values[0]
+        """Make the arrays, or open those of a result that is gone on with."""
+        names = set(self.task.config.outputs)
+        for name in sorted(names - {"attention"}):
+            self.arrays[name] = self._create(name)
+        if "instances" in names and "classes" not in names:
+            self.arrays["classes"] = self._create(HIDDEN)
         for gate, stride in self.strides.items():
-            cells = gate_tile(tile, stride)
-            self.arrays[f"attention/{gate}"][(*lead, *cells.write)] = cut(alphas[gate], cells)[0]
+            self.arrays[f"attention/{gate}"] = self._create_gate(gate, stride)
+
+    def write(self, lead: tuple[int, ...], window: Window, maps: Sequence[Maps]) -> None:
+        """Write what the passes of a tile told, the plain one first, as the image lies.
+
+        Parameters
+        ----------
+        lead : tuple of int
+            Position on the leading axes of the image.
+        window : tuple of slice
+            The pixels of the image that the tile writes.
+        maps : sequence of Maps
+            "logits" (K, *written), and alpha (1, *cells) of every gate by its name.
+        """
+        region = self.task.grid.region
+        mask = None if region.outline is None else inside(region.outline, window)
+        at = region.place(lead, window)
+        for name in self.arrays:
+            if name.startswith("attention/") or name == "instances":
+                continue
+            found = self._look(name, lead, window, maps)
+            if mask is not None:
+                found = np.where(mask, found, np.nan if _is_unknown(name) else 0)
+            several = (slice(None),) if found.ndim > len(window) else ()
+            self.arrays[name][(*several, *at)] = found
+        for gate, stride in self.strides.items():
+            self._write_gate(gate, stride, lead, window, maps[0][gate][0])
+
+    def _look(
+        self, name: str, lead: tuple[int, ...], window: Window, maps: Sequence[Maps]
+    ) -> NDArray[Any]:
+        """Return an output of a tile: (*written), or with channels (K, *written)."""
+        logits = maps[0]["logits"]
+        match name:
+            case "classes":
+                best = logits.argmax(axis=0) if len(logits) > 1 else (logits[0] > 0).astype(np.intp)
+                return np.asarray(self.label_values[best])
+            case "probabilities":
+                return probabilities(logits)
+            case "values":
+                values = restore(logits, self.task.model.card.target)
+                return values if len(values) > 1 else values[0]
+            case "uncertainty":
+                return self._spread(maps)
+        if self.truth is None:
+            raise ValueError("the loss needs a truth")
+        return self.truth.loss(logits, lead, window)
+
+    def _spread(self, maps: Sequence[Maps]) -> NDArray[np.float32]:
+        """Return how much the passes differ: their standard deviation, of the worst channel."""
+        target = self.task.model.card.target
+        plain = self.task.config.passes == "dropout"  # is then no draw
+        told = np.stack([
+            restore(m["logits"], target) if target else probabilities(m["logits"])
+            for m in maps[int(plain) :]
+        ])  # fmt: skip
+        return np.asarray(told.std(axis=0, dtype=np.float64).max(axis=0), np.float32)
+
+    def _create(self, name: str) -> Any:
+        """Make an array with one element per pixel (and channel)."""
+        card, region = self.task.model.card, self.task.grid.region
+        dtype: DTypeLike = np.float32
+        several: tuple[int, ...] = ()
+        first = ""
+        attrs: dict[str, Any] = {}
+        if name in {"classes", HIDDEN}:
+            dtype = np.min_scalar_type(int(self.label_values.max()))
+            attrs["classes"] = [c.model_dump() for c in card.classes]
+        elif name == "instances":
+            dtype = np.uint32
+        elif name == "probabilities":
+            several, first = (max(card.model.classes, 2),), "K"
+            attrs["classes"] = [c.model_dump() for c in card.classes]
+        elif name == "values" and card.model.classes > 1:
+            several, first = (card.model.classes,), "C"
+        shape = (*several, *region.lead_shape, *region.shape)
+        attrs |= self._place(first, (1,) * self.task.ndim, region.offset)
+        return self.outputs.create(
+            name, shape, dtype, self.task.ndim, attrs, cell=self.task.grid.tile
+        )
+
+    def _create_gate(self, gate: str, stride: tuple[int, ...]) -> Any:
+        """Make an array with one element per cell of a gate."""
+        grid, ndim = self.task.grid, self.task.ndim
+        cells = _cells(grid.region.space, grid.region.space, stride)
+        shape = (*grid.region.lead_shape, *(c.stop - c.start for c in cells))
+        first = (c.start * n for c, n in zip(cells, stride, strict=True))
+        offset = (*grid.region.offset[:-ndim], *first)
+        attrs = {"stride": list(stride), **self._place("", stride, offset)}
+        cell = [max(1, t // n) for t, n in zip(grid.tile, stride, strict=True)]
+        return self.outputs.create(f"attention/{gate}", shape, np.float32, ndim, attrs, cell=cell)
+
+    def _place(self, first: str, stride: tuple[int, ...], offset: Sequence[int]) -> dict[str, Any]:
+        """Say which axes an array has, where it begins, and how large its elements are."""
+        picture, ndim = self.task.picture, self.task.ndim
+        attrs: dict[str, Any] = {
+            "axes": first + result_axes(picture, ndim),
+            "offset": list(offset),
+        }
+        if picture.spacing is not None:
+            n = len(picture.spacing) - ndim  # of a stack whose planes are looked at one by one
+            cells = zip(picture.spacing[n:], stride, strict=True)
+            attrs["spacing"] = [*picture.spacing[:n], *(size * pixels for size, pixels in cells)]
+        return attrs
+
+    def _write_gate(
+        self,
+        gate: str,
+        stride: tuple[int, ...],
+        lead: tuple[int, ...],
+        window: Window,
+        alpha: NDArray[np.float32],
+    ) -> None:
+        """Write the cells of a gate that end in a tile; its map covers all that touch it."""
+        region = self.task.grid.region
+        cells = _cells(window, region.space, stride)
+        first = [w.start // n for w, n in zip(window, stride, strict=True)]
+        found = alpha[
+            tuple(slice(c.start - k, c.stop - k) for c, k in zip(cells, first, strict=True))
+        ]
+        if region.outline is not None:
+            found = np.where(inside(region.outline, cells, stride), found, 0)
+        origin = [w.start // n for w, n in zip(region.space, stride, strict=True)]
+        at = region.place(lead, region.space)[: len(lead)]
+        inner = (slice(c.start - k, c.stop - k) for c, k in zip(cells, origin, strict=True))
+        self.arrays[f"attention/{gate}"][(*at, *inner)] = found
 
 
-def _free(device: torch.device) -> None:
-    """Give back what torch keeps at hand of the memory of an accelerator."""
-    if device.type != "cpu":
-        gc.collect()
-        torch.accelerator.empty_cache()
+def _cells(window: Window, region: Window, stride: Sequence[int]) -> Window:
+    """Return the cells of a gate that a window of a region writes: no two windows the same one.
+
+    A cell belongs to the window that its last pixel is in, or else to the last one.
+    """
+    return tuple(
+        slice(w.start // n, -(-w.stop // n) if w.stop == r.stop else w.stop // n)
+        for w, r, n in zip(window, region, stride, strict=True)
+    )
 
 
-def edges(tile: Tile) -> str:
-    """Say how large the block is that a tile writes, such as 512x300."""
-    return "x".join(str(w.stop - w.start) for w in tile.write)
+def _is_unknown(name: str) -> bool:
+    return name in {"values", "uncertainty", "loss"}

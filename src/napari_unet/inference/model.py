@@ -53,17 +53,19 @@ class Model:
         ----------
         image : array, path or Picture
             With the spatial axes last; leading axes are looped over.
-        tile : int or "auto"
+        tile : int, "auto" or "rows"
             Edge of the tiles in pixels; does not change the result.
         outputs : tuple of str
-            Any of "classes", "probabilities" and "attention"; of a regression model "values" and
-            "attention". None: probabilities and classes, or values.
+            Any of "classes", "probabilities", "instances", "uncertainty" and "attention"; of a
+            regression model "values", "uncertainty" and "attention". None: probabilities and
+            classes, or values.
 
         Returns
         -------
         dict
             "classes" (*S) label values, "probabilities" (K, *S) float32, "values" float32 in the
-            units of the target, (*S) or with several channels (K, *S), "attention/<gate>".
+            units of the target, (*S) or with several channels (K, *S), "instances" (*S) uint32,
+            "uncertainty" (*S) float32, "attention/<gate>".
         """
         from napari_unet.inference.predict import predict
 

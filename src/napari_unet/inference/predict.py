@@ -1,32 +1,35 @@
-"""The tile loop, as a generator of events: it fills what it is given and says where."""
+"""Predicting an image of any size, as a generator of events: it fills what it is given."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_unet.arrays.axes import spatial_shape, views
-from napari_unet.arrays.intensity import measure_intensity
-from napari_unet.arrays.source import as_picture
+from napari_unet.arrays.axes import result_axes
 from napari_unet.arrays.writing import check_apart
 from napari_unet.config import InputError, PredictConfig
-from napari_unet.events import Finished, Noted, Started, TileDone
-from napari_unet.inference.canvas import Canvas, edges
+from napari_unet.events import Finished, Noted, Started
+from napari_unet.inference.canvas import HIDDEN, Canvas
+from napari_unet.inference.filling import Filling
+from napari_unet.inference.grid import check_point
+from napari_unet.inference.ledger import begin_ledger, open_ledger, read_plan
 from napari_unet.inference.model import Model, open_model
-from napari_unet.inference.outputs import Outputs
-from napari_unet.models.geometry import gate_strides
-from napari_unet.tiling import AUTO_TILE, Tile, order_tiles, plan_tiles, split_tile
+from napari_unet.inference.objects import number_objects
+from napari_unet.inference.outputs import COMPLETE, Outputs
+from napari_unet.inference.passes import Passes
+from napari_unet.inference.task import choose_outputs, made_of, make_task, open_image
+from napari_unet.inference.truth import Truth
 
 if TYPE_CHECKING:
     from collections.abc import Generator, MutableMapping, Sequence
     from pathlib import Path
 
-    from napari_unet.arrays.axes import Picture, View
-    from napari_unet.arrays.intensity import Intensity
+    from napari_unet.arrays.axes import Picture
     from napari_unet.events import PredictEvent
+    from napari_unet.inference.ledger import Ledger
+    from napari_unet.inference.task import Task
 
 
 def predict(
@@ -36,8 +39,13 @@ def predict(
     config: PredictConfig | None = None,
     *,
     focus: Sequence[float] | None = None,
-) -> Generator[PredictEvent, None, None]:
-    """Apply a model to an image of any size, tile by tile; tiling does not change the result.
+    resume: bool = False,
+    truth: Any = None,
+) -> Generator[PredictEvent, Sequence[float] | None, None]:
+    """Apply a model to an image of any size, piece by piece; the pieces do not change the result.
+
+    Close the generator to stop: every finished tile is kept, and `resume` computes the others.
+    Send it a point, in pixels of the image, to have the tiles near it next.
 
     Parameters
     ----------
@@ -47,137 +55,97 @@ def predict(
         Spatial axes last (and a channel axis where the model wants channels); leading axes
         such as time are looped over.
     out : str, Path or MutableMapping
-        `x.tif`, `x.zarr` or a mapping; see `Outputs`. Arrays are "classes" (*lead, *S),
+        `x.zarr`, `x.ome.zarr`, `x.tif` or a mapping; see `Outputs`. Arrays are of the size of the
+        region, which their attribute `offset` places in the image: "classes" (*lead, *S),
         "probabilities" (K, *lead, *S) float32, "values" (*lead, *S), or (K, *lead, *S) with K > 1
-        channels, float32 in the units of the target, and "attention/<gate>" (*lead, *grid)
-        float32, whose cell j covers pixels j * stride to (j + 1) * stride along each axis.
+        channels, float32 in the units of the target, "instances" (*lead, *S) uint32,
+        "uncertainty" and "loss" (*lead, *S) float32, and "attention/<gate>" (*lead, *grid)
+        float32, whose cell j covers `stride` pixels along each axis from offset + j * stride on.
     config : PredictConfig, optional
-        Outputs (none: classes, or values of a regression model), tile size, device.
+        Outputs (none: classes, or values of a regression model), region, tiles, memory, device.
     focus : sequence of float, optional
-        A point in pixels: tiles near it come first.
+        A point in pixels of the image: tiles near it come first.
+    resume : bool
+        Go on with an unfinished result at `out`; begin where there is none.
+    truth : array, path or Picture, optional
+        Labels or target values: what the loss is measured against.
 
     Raises
     ------
     InputError
-        Before anything is written, for an image or a model that cannot be used. Only that a
-        later plane of a stack has no finite pixel (U114) is found when its turn comes.
+        Before anything is written, for an image or a model that cannot be used, and U151 for a
+        result that was begun with other settings. Only that a later plane of a stack has no
+        finite pixel (U114) is found when its turn comes.
     """
     config = config or PredictConfig()
     if config.threads:
         torch.set_num_threads(config.threads)
     if not isinstance(model, Model):
         model = open_model(model, config.device)
-    config = _choose_outputs(config, model)
-    outputs = Outputs(out, config.outputs)
+    config = choose_outputs(config, model)
+    outputs = Outputs(out, config.outputs, resume=resume)
     check_apart(outputs.path, image)
-    picture = _open_image(image, model)
-    ndim, normalisation = model.card.model.ndim, model.card.normalisation
-    planes = views(picture, ndim)
-    intensity = measure_intensity(planes[0], normalisation)
-    plan = _plan(spatial_shape(picture, ndim), config, model, focus)
-    canvas = Canvas(model, config, outputs, picture)
-    canvas.create()
-    clock = _Clock(len(plan) * len(planes))
-    yield Started(clock.total)
-    for number, plane in enumerate(planes, start=1):
-        if number > 1:
-            intensity = measure_intensity(plane, normalisation)
-        n, plan = len(plan), (yield from _fill(canvas, plane, intensity, plan, clock))
-        clock.total += (len(planes) - number) * (len(plan) - n)
+    picture = open_image(image, model)
+    made = made_of(model, picture, config)
+    known = _open_truth(truth, model, picture) if "loss" in config.outputs else None
+    if known is not None:
+        made["truth"] = known.name
+    outputs.check_axes(result_axes(picture, model.card.model.ndim), picture.name)
+    plan = read_plan(outputs.group, made, outputs.path) if outputs.resumed else None
+    task = make_task(model, picture, config, plan, interactive=focus is not None)
+    there = resume and outputs.made_of == made  # a TIFF; of a group its attribute tells
+    if there or (plan is not None and outputs.group.attrs.get(COMPLETE)):
+        yield _finished(outputs, task, 0, 0.0)
+        return
+    canvas, passes = Canvas(task, outputs, known), Passes(task)
+    if focus:
+        check_point(focus, task.ndim)
+    passes.intensity(tuple(w.start for w in task.grid.region.lead))
+    with outputs.storing():
+        if plan is None:
+            ledger = begin_ledger(outputs.group, task.grid, task.plan, made)
+        else:
+            ledger = open_ledger(outputs.group, task.grid)
+        canvas.create()
+    filling = Filling(canvas, ledger, passes)
+    if focus:
+        filling.queue.aim(focus)
+    clock = filling.clock
+    yield from filling.say(Started(clock.total))
+    yield from filling.say(Noted(str(task.plan)))
+    yield from filling.run()
+    yield from _complete(canvas, ledger)
+    yield _finished(outputs, task, clock.done - clock.before, clock.elapsed_s)
+
+
+def _complete(
+    canvas: Canvas, ledger: Ledger
+) -> Generator[PredictEvent, Sequence[float] | None, None]:
+    """Make what is made of all tiles: objects, pyramids, files."""
+    names, outputs = canvas.task.config.outputs, canvas.outputs
+    if "instances" in names:
+        with outputs.storing():
+            for words in () if ledger.numbered else number_objects(canvas):
+                yield Noted(words)
+            ledger.mark_numbered()
+            if "classes" not in names:
+                outputs.remove(HIDDEN)
+    for words in outputs.finish():
+        yield Noted(words)
     outputs.close()
-    yield Finished(outputs.path, {"tiles": clock.done, "elapsed_s": round(clock.elapsed_s, 3)})
 
 
-@dataclass
-class _Clock:
-    """Counts tiles and estimates the time that is left."""
-
-    total: int
-    done: int = 0
-    started_s: float = 0.0
-    elapsed_s: float = 0.0
-
-    def tick(self) -> float:
-        """Count one tile; return the estimate of seconds to go."""
-        self.done += 1
-        self.elapsed_s = time.perf_counter() - self.started_s
-        return self.elapsed_s / self.done * (self.total - self.done)
+def _finished(outputs: Outputs, task: Task, computed: int, elapsed_s: float) -> Finished:
+    summary = {
+        "tiles": int(task.grid.reached().sum()),
+        "computed": computed,
+        "elapsed_s": round(elapsed_s, 3),
+        "plan": asdict(task.plan),
+    }
+    return Finished(outputs.path, summary)
 
 
-def _fill(
-    canvas: Canvas, plane: View, intensity: Intensity, plan: list[Tile], clock: _Clock
-) -> Generator[PredictEvent, None, list[Tile]]:
-    """Run the tiles of one plane; when memory runs out, halve those that are left.
-
-    Returns the plan for the planes to come, whose tiles are no larger than what went well here.
-    """
-    clock.started_s = clock.started_s or time.perf_counter()
-    todo = list(plan)
-    while todo:
-        if not canvas.fill(plane, intensity, todo[0]):
-            n, todo = len(todo), _halve(todo, canvas.model)
-            plan = _halve(plan, canvas.model)
-            clock.total += len(todo) - n
-            yield Noted(f"out of memory: going on with tiles of {edges(todo[0])} pixels")
-            continue
-        write = todo.pop(0).write
-        left_s = clock.tick()
-        start = (*plane.lead, *(w.start for w in write))
-        stop = (*(k + 1 for k in plane.lead), *(w.stop for w in write))
-        yield TileDone(clock.done, clock.total, start, stop, left_s)
-    return plan
-
-
-def _halve(tiles: Sequence[Tile], model: Model) -> list[Tile]:
-    return [part for tile in tiles for part in split_tile(tile, model.geometry)]
-
-
-def _open_image(image: Any, model: Model) -> Picture:
-    config = model.card.model
-    picture = as_picture(image, config.ndim, channels=config.in_channels, name="image")
-    found = views(picture, config.ndim)[0].shape[0]
-    if found != config.in_channels:
-        raise InputError(
-            "U119",
-            f"model {model.card.name!r} wants {config.in_channels} channel(s), "
-            f"{picture.name} has {found} (axes {picture.axes})",
-            "choose an image like those it was trained on",
-        )
-    return picture
-
-
-def _choose_outputs(config: PredictConfig, model: Model) -> PredictConfig:
-    """Return `config` with the outputs that the model gives by nature, where none are named.
-
-    Raises InputError U151 for outputs that it does not have.
-    """
-    own = {"values"} if model.card.target else {"classes", "probabilities"}
-    wanted = config.outputs or (("values",) if model.card.target else ("classes",))
-    missing = [name for name in wanted if name not in {*own, "attention"}]
-    if missing:
-        what = "values" if model.card.target else "classes"
-        raise InputError(
-            "U151",
-            f"model {model.card.name!r} tells {what}: it has no {', '.join(missing)}",
-            f"choose from {', '.join(sorted(own))}",
-        )
-    if "attention" in wanted and not gate_strides(model.card.model):
-        raise InputError(
-            "U151",
-            f"{model.card.model.architecture!r} has no attention gates",
-            "choose a model with architecture 'attention', or other outputs",
-        )
-    return config.model_copy(update={"outputs": wanted})
-
-
-def _plan(
-    shape: tuple[int, ...], config: PredictConfig, model: Model, focus: Sequence[float] | None
-) -> list[Tile]:
-    size = AUTO_TILE[len(shape)] if config.tile == "auto" else config.tile
-    tiles = plan_tiles(shape, size, model.geometry)
-    if not focus:
-        return tiles
-    if len(focus) < len(shape):
-        what = f"focus {tuple(focus)} has too few numbers"
-        raise InputError("U150", what, f"give one per spatial axis: {len(shape)}")
-    return order_tiles(tiles, focus[-len(shape) :])
+def _open_truth(truth: Any, model: Model, picture: Picture) -> Truth:
+    if truth is None:
+        raise InputError("U151", "the loss needs a truth", "give labels, or leave out the loss")
+    return Truth(truth, model, picture)

@@ -1,0 +1,333 @@
+"""How an image will be predicted: in which pieces, with how much memory, in how much time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import psutil
+import torch
+
+from napari_unet.arrays.axes import spatial_shape
+from napari_unet.arrays.chunks import CHUNK
+from napari_unet.config import InputError
+from napari_unet.inference.pace import fastest_backend, measure_pace
+from napari_unet.inference.regions import choose_region
+from napari_unet.models.backends import available_backends
+from napari_unet.models.graph import IMAGE
+from napari_unet.models.precision import bf16_pays, half_dtype
+from napari_unet.models.schedule import Schedule, count_macs, estimate_bytes, find_boxes
+from napari_unet.models.strips import FlowRunner, Mode
+from napari_unet.tiling import AUTO_TILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from napari_unet.arrays.axes import Picture
+    from napari_unet.config import PredictConfig
+    from napari_unet.config.prediction import Backend
+    from napari_unet.inference.model import Model
+    from napari_unet.inference.regions import Region
+    from napari_unet.models.graph import Box
+    from napari_unet.tiling import Window
+
+ROWS: Mapping[int, int] = {1: 8192, 2: 32, 3: 16}  # pushed at a time on a CPU, by dimension
+WIDE = 8  # times as many on an accelerator, which wants large pieces
+SHARE = 0.5  # of the memory that is free
+SPARE = 1.25  # of the memory for maps: what was measured was at most so much above the estimate
+AROUND = 96 * 2**20  # bytes: the sample of grey values; zarr and its threads
+BAND_PIXELS = 2**22  # read in one piece, 16 MiB as float32
+READ_COPIES = 6  # of such a piece: as it lies in the file, mirrored, normalised, one ahead
+COPIES = 4  # of the logits of a tile: gathered, exponentials, probabilities, being written
+LARGEST = 4  # times the automatic tile: larger ones answer late
+WASTE = 0.25  # operations beyond the whole from which on larger tiles are tried
+GIB = 2**30
+MUCH = 1e13  # multiply-adds, minutes on a laptop: then backends are compared
+BF16_EDGE: Mapping[int, int] = {1: 2**16, 2: 256, 3: 48}  # pixels of the image to try it on
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How an image is predicted.
+
+    Parameters
+    ----------
+    way : {"tiles", "rows"}
+        Every tile on its own, or tiles below one another as one stream of rows.
+    tile : tuple of int
+        Edges of the tiles in pixels, per spatial axis.
+    rows : int
+        How many rows (of the first spatial axis) enter the network at a time.
+    margin : tuple of int
+        Context that a tile needs on every side, in pixels.
+    redundant : float
+        Operations beyond those of the region in one piece, as a share of these.
+    bytes : int
+        Memory beyond the image, the result and the network, at most.
+    seconds : float or None
+        Estimated time; None where nothing was measured.
+    tiles : int
+        How many there are, over all positions of a stack.
+    backend, precision : str
+        What computes, in which numbers.
+    """
+
+    way: Literal["tiles", "rows"]
+    tile: tuple[int, ...]
+    rows: int
+    margin: tuple[int, ...]
+    redundant: float
+    bytes: int
+    seconds: float | None
+    tiles: int
+    backend: str
+    precision: str
+
+    def __str__(self) -> str:
+        edges, margin = _times(self.tile), _times(self.margin)
+        tiles = f"{self.tiles:,} tile{'s' if self.tiles > 1 else ''} of {edges} pixels"
+        if self.way == "rows":
+            tiles = f"streaming {self.rows} rows at a time into {tiles}"
+        words = [
+            f"{tiles} (margin {margin})",
+            f"{self.redundant:.0%} computed twice" if self.redundant > 0.005 else "nothing twice",
+            f"{self.bytes / GIB:.2f} GiB",
+        ]
+        if self.seconds is not None:
+            words.append(f"about {_duration(self.seconds)}")
+        others = [self.backend] if self.backend != "torch" else []
+        others += [self.precision] if self.precision != "float32" else []
+        return ", ".join([*words, *others])
+
+
+def plan_prediction(
+    model: Model,
+    picture: Picture,
+    config: PredictConfig,
+    *,
+    interactive: bool = False,
+    timed: bool = False,
+) -> Plan:
+    """Choose how to predict an image.
+
+    Parameters
+    ----------
+    model : Model
+    picture : Picture
+        With the channels that the model wants; no pixel is read.
+    config : PredictConfig
+        `tile` "auto" streams rows, unless someone looks on; tiles fit the memory.
+    interactive : bool
+        Whether tiles have to come in any order, near to where someone looks first.
+    timed : bool
+        Measure how fast the network is here, in a fraction of a second.
+
+    Raises
+    ------
+    InputError
+        U150 for a region beyond the image; U161 when the smallest pieces need more memory than
+        `config.memory_gib`; as `half_dtype` for a precision that cannot be had.
+    """
+    return _Planner(model, picture, config).plan(interactive=interactive, timed=timed)
+
+
+class _Planner:
+    """Weighs pieces of different sizes against each other."""
+
+    def __init__(self, model: Model, picture: Picture, config: PredictConfig) -> None:
+        card = model.card
+        self.model, self.config, self.ndim = model, config, card.model.ndim
+        self.region: Region = choose_region(config, picture, self.ndim)
+        self.dtype = half_dtype(model.device, config.precision)
+        on_cpu = model.device.type == "cpu"
+        if on_cpu and self.dtype == torch.bfloat16 and not self._bf16_pays():
+            self.dtype = torch.float32
+        gates = "attention" in config.outputs
+        mode = Mode(model.device, self.dtype, self._rows(), gates)
+        shape = spatial_shape(picture, self.ndim)
+        self.runner = FlowRunner(model.network, card.model, model.geometry, shape, mode)
+
+    def plan(self, *, interactive: bool, timed: bool) -> Plan:
+        """Return the plan."""
+        backend = self._backend()
+        apart = isinstance(self.config.tile, int) or "uncertainty" in self.config.outputs
+        apart |= self.config.outline is not None or backend != "torch"
+        rows = not apart and (self.config.tile == "rows" or not interactive)
+        tile = self._fit(self._first_guess(rows=rows), rows=rows)
+        macs = self._macs(tile, rows=rows)
+        tiles = math.prod(-(-n // t) for n, t in zip(self.region.shape, tile, strict=True))
+        positions = math.prod(self.region.lead_shape)
+        seconds = None
+        if timed:
+            seconds = positions * macs * measure_pace(self.runner)
+        return Plan(
+            way="rows" if rows else "tiles",
+            tile=tile,
+            rows=self.runner.rows,
+            margin=self.model.geometry.context,
+            redundant=macs / self._macs(self.region.shape, rows=rows) - 1,
+            bytes=self._bytes(tile, rows=rows),
+            seconds=seconds,
+            tiles=tiles * positions,
+            backend=backend,
+            precision=str(self.dtype).removeprefix("torch."),
+        )
+
+    def _bf16_pays(self) -> bool:
+        config, geometry = self.model.card.model, self.model.geometry
+        size = [geometry.input_size(axis, BF16_EDGE[self.ndim]) for axis in range(self.ndim)]
+        image = torch.zeros(1, config.in_channels, *size, device=self.model.device)
+        return bf16_pays(self.model.network, image)
+
+    def _backend(self) -> Backend:
+        """Return what computes: of what is installed the fastest, if it is much work."""
+        if self.config.backend != "auto":
+            return self.config.backend
+        plain = self.model.device.type == "cpu" and self.dtype == torch.float32
+        plain &= not {"attention", "uncertainty"} & set(self.config.outputs)
+        much = self._macs(self.region.shape, rows=False) * math.prod(self.region.lead_shape) > MUCH
+        if not plain or not much or available_backends() == ("torch",):
+            return "torch"
+        return fastest_backend(self.model, self.runner, self.region.shape)
+
+    def _rows(self) -> int:
+        """Return how many rows go in at a time: whole steps of the network."""
+        step = self.model.geometry.step[0]
+        rows = ROWS[self.ndim] * (1 if self.model.device.type == "cpu" else WIDE)
+        return max(1, rows // step) * step
+
+    def _first_guess(self, *, rows: bool) -> tuple[int, ...]:
+        """Return the edges of a tile that memory may still be too small for."""
+        shape = self.region.shape
+        if isinstance(self.config.tile, int):
+            steps = self.model.geometry.step
+            return tuple(
+                min(max(self.config.tile // s, 1) * s, -(-n // s) * s)
+                for n, s in zip(shape, steps, strict=True)
+            )
+        if rows:
+            return (min(CHUNK[self.ndim], shape[0]), *shape[1:])
+        return tuple(min(AUTO_TILE[self.ndim], n) for n in shape)
+
+    def _fit(self, tile: tuple[int, ...], *, rows: bool) -> tuple[int, ...]:
+        """Make a tile smaller until memory is enough; larger where that saves much work."""
+        budget = self._budget()
+        while self._bytes(tile, rows=rows) > budget:
+            smaller = self._shrink(tile, rows=rows)
+            if smaller is None:
+                if self.runner.halve():
+                    continue
+                return self._give_up(tile, rows=rows)
+            tile = smaller
+        if not rows and not isinstance(self.config.tile, int):
+            tile = self._enlarge(tile, budget)
+        return tile
+
+    def _shrink(self, tile: tuple[int, ...], *, rows: bool) -> tuple[int, ...] | None:
+        """Halve the longest edge to whole chunks, or to whole steps below one; None at the end."""
+        first = 1 if rows and self.ndim > 1 else 0
+        axis = first + int(np.argmax(tile[first:]))
+        step, chunk = self.model.geometry.step[axis], CHUNK[self.ndim]
+        unit = chunk if tile[axis] > 2 * chunk else step
+        half = -(-tile[axis] // (2 * unit)) * unit
+        if half >= tile[axis] or isinstance(self.config.tile, int):
+            return None
+        return (*tile[:axis], half, *tile[axis + 1 :])
+
+    def _enlarge(self, tile: tuple[int, ...], budget: float) -> tuple[int, ...]:
+        """Double edges while too much is computed twice, and memory allows."""
+        whole = self._macs(self.region.shape, rows=False)
+        largest = LARGEST * AUTO_TILE[self.ndim]
+        while self._macs(tile, rows=False) > (1 + WASTE) * whole:
+            doubled = [
+                (*tile[:axis], min(2 * edge, n), *tile[axis + 1 :])
+                for axis, (edge, n) in enumerate(zip(tile, self.region.shape, strict=True))
+                if edge < min(n, largest)
+            ]
+            fitting = [one for one in doubled if self._bytes(one, rows=False) <= budget]
+            if not fitting:
+                break
+            tile = min(fitting, key=lambda one: self._macs(one, rows=False))
+        return tile
+
+    def _give_up(self, tile: tuple[int, ...], *, rows: bool) -> tuple[int, ...]:
+        """Take the smallest there is, unless a limit was set."""
+        if self.config.memory_gib is None:
+            return tile
+        need = self._bytes(tile, rows=rows) / GIB
+        raise InputError(
+            "U161",
+            f"tiles of {_times(tile)} pixels need {need:.2f} GiB, "
+            f"the limit is {self.config.memory_gib:g} GiB",
+            f"set memory_gib to {math.ceil(100 * need) / 100:g} or more, or choose other tiles",
+        )
+
+    def _budget(self) -> float:
+        if self.config.memory_gib is not None:
+            return self.config.memory_gib * GIB
+        if self.model.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.model.device)
+            return SHARE * free
+        return SHARE * float(psutil.virtual_memory().available)
+
+    def _middle(self, tile: Sequence[int], *, rows: bool) -> Window:
+        """Return the window of a tile (or of a strip of them) that sees the most around it."""
+        windows = []
+        for axis, (edge, whole) in enumerate(zip(tile, self.region.space, strict=True)):
+            n = whole.stop - whole.start
+            start = 0 if rows and axis == 0 else (-(-n // edge) // 2) * edge
+            start = min(start, n - min(edge, n)) + whole.start
+            length = n if rows and axis == 0 else min(edge, n)
+            windows.append(slice(start, start + length))
+        return tuple(windows)
+
+    def _bytes(self, tile: Sequence[int], *, rows: bool) -> int:
+        """Estimate what a tile takes: maps, what is read ahead, and the logits."""
+        runner, config = self.runner, self.model.card.model
+        boxes = find_boxes(runner.graph, runner.sizes, runner.boxes(self._middle(tile, rows=rows)))
+        schedule = Schedule(runner.graph, runner.sizes, boxes, runner.rows)
+        maps = estimate_bytes(schedule, torch.empty(0, dtype=self.dtype).element_size())
+        length, *columns = (b - a for a, b in boxes[IMAGE])
+        row = math.prod(columns)
+        band = min(length * row, max(runner.rows * row, BAND_PIXELS))
+        read = 4 * READ_COPIES * config.in_channels * band
+        told = 4 * COPIES * max(2, config.classes) * math.prod(tile)
+        return AROUND + round(SPARE * maps) + read + told
+
+    def _macs(self, tile: Sequence[int], *, rows: bool) -> float:
+        """Count the multiply-adds of the region in tiles: a plan is a product of its axes."""
+        runner = self.runner
+        totals = [[0] * self.ndim for _ in runner.graph.nodes]
+        for axis, (edge, whole) in enumerate(zip(tile, self.region.space, strict=True)):
+            n = whole.stop - whole.start
+            length = n if rows and axis == 0 else edge
+            for cut, times in self._cuts(axis, length):
+                window = (*self.region.space[:axis], cut, *self.region.space[axis + 1 :])
+                boxes = find_boxes(runner.graph, runner.sizes, runner.boxes(window))
+                for total, box in zip(totals, boxes, strict=True):
+                    total[axis] += times * max(0, box[axis][1] - box[axis][0])
+        lengths: list[Box] = [tuple((0, n) for n in total) for total in totals]
+        return count_macs(runner.graph, lengths)
+
+    def _cuts(self, axis: int, edge: int) -> Iterator[tuple[slice, int]]:
+        """Yield the pieces of an axis; those that see neither end are one, with their number."""
+        whole = self.region.space[axis]
+        starts = range(whole.start, whole.stop, edge)
+        ends = 2 + 2 * self.model.geometry.context[axis] // edge
+        inner = max(1, len(starts) - 2 * ends)
+        for k in (*range(min(ends + 1, len(starts))), *range(ends + inner, len(starts))):
+            window = slice(starts[k], min(starts[k] + edge, whole.stop))
+            yield window, inner if k == ends else 1
+
+
+def _times(numbers: Sequence[int]) -> str:
+    return "x".join(map(str, numbers))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
