@@ -225,36 +225,85 @@ def test_a_harmed_model_is_refused(
     assert everything(tmp_path) == before
 
 
-PREDICTIONS: dict[str, tuple[list[Any], str, str]] = {
-    "no such image": (["none.tif", "o.tif"], "U126", "none.tif"),
-    "no image inside": (["text.tif", "o.tif"], "U124", "text.tif"),
-    "colours": (["colours.tif", "o.zarr"], "U119", "wants 1 channel(s), colours.tif has 3"),
-    "no number is finite": (["nan.tif", "o.zarr"], "U114", "nan.tif"),
-    "no kind of file": (["i.tif", "o.png"], "U130", "o.png"),
-    "no folder for it": (["i.tif", "text.tif/o.tif"], "U130", ""),
-    "somebody's zarr": (["i.tif", "mine.zarr"], "U130", "mine.zarr"),
-    "the image itself": (["i.tif", "i.tif"], "U130", ""),
-    "two outputs in a TIFF": (["i.tif", "o.tif", "--outputs", "classes,probabilities"], "U151", ""),
-    "unknown output": (["i.tif", "o.tif", "--outputs", "magic"], "U150", "probabilities"),
-    "no output": (["i.tif", "o.tif", "--outputs", ""], "U150", ""),
-    "no gates": (["i.tif", "o.zarr", "--outputs", "attention"], "U151", "'unet'"),
-    "no tile": (["i.tif", "o.tif", "--tile", "0"], "U150", "tile"),
-    "a tile in words": (["i.tif", "o.tif", "--tile", "small"], "U150", "tile"),
-    "no device": (["i.tif", "o.tif", "--device", "abacus"], "U160", "cpu"),
+PREDICTIONS: dict[str, tuple[str, str, str]] = {
+    "no result": ("i.tif", "U170", "out"),
+    "no such image": ("none.tif o.tif", "U126", "none.tif"),
+    "no image inside": ("text.tif o.tif", "U124", "text.tif"),
+    "colours": ("colours.tif o.zarr", "U119", "wants 1 channel(s), colours.tif has 3"),
+    "no number is finite": ("nan.tif o.zarr", "U114", "nan.tif"),
+    "no kind of file": ("i.tif o.png", "U130", "o.png"),
+    "no folder for it": ("i.tif text.tif/o.tif", "U130", ""),
+    "somebody's zarr": ("i.tif mine.zarr", "U130", "mine.zarr"),
+    "somebody's zarr, resumed": ("i.tif mine.zarr --resume", "U130", "mine.zarr"),
+    "the image itself": ("i.tif i.tif", "U130", ""),
+    "the labels themselves": ("i.tif l.tif --outputs loss --labels l.tif", "U130", "l.tif"),
+    "two outputs in a TIFF": ("i.tif o.tif --outputs classes,probabilities", "U151", ""),
+    "unknown output": ("i.tif o.tif --outputs magic", "U150", "probabilities"),
+    "no output": ("i.tif o.tif --outputs=", "U150", ""),
+    "no gates": ("i.tif o.zarr --outputs attention", "U151", "'unet'"),
+    "values of a model of classes": ("i.tif o.zarr --outputs values", "U151", "values"),
+    "loss without labels": ("i.tif o.zarr --outputs loss", "U151", "loss"),
+    "labels without loss": ("i.tif o.zarr --labels l.tif", "U151", "--outputs"),
+    "no such labels": ("i.tif o.zarr --outputs loss --labels none.tif", "U126", "none.tif"),
+    "labels of another size": ("i.tif o.zarr --outputs loss --labels nan.tif", "U102", "nan.tif"),
+    "no tile": ("i.tif o.tif --tile 0", "U150", "tile"),
+    "a tile in words": ("i.tif o.tif --tile small", "U150", "tile"),
+    "no device": ("i.tif o.tif --device abacus", "U160", "cpu"),
+    "no memory": ("i.tif o.tif --memory 0", "U150", "memory"),
+    "a memory in words": ("i.tif o.tif --memory much", "U170", "--memory"),
+    "unknown precision": ("i.tif o.tif --precision float8", "U170", "float16"),
+    "unknown backend": ("i.tif o.tif --backend abacus", "U170", "torch"),
+    "no thread": ("i.tif o.tif --threads 0", "U150", "threads"),
+    "a region of other axes": ("i.tif o.tif --region :", "U150", "YX (32, 24)"),
+    "a region beyond": ("i.tif o.tif --region 0:33,:", "U150", "0:33 along Y"),
+    "a region in words": ("i.tif o.tif --region here", "U170", "0:10,512:1024,:"),
+    "a region of a file beyond": ("i.tif o.tif --config beyond.json", "U150", "0:99"),
+    "unknown axes": ("i.tif o.tif --axes YQ", "U150", "YQ"),
+    "too many axes": ("i.tif o.tif --axes TYX", "U113", "TYX"),
+    "a level below 0": ("i.tif o.tif --level -1", "U170", "--level"),
+    "a level of a TIFF": ("i.tif o.tif --level 1", "U150", "level 1"),
+    "no such settings": ("i.tif o.tif --config none.json", "U126", "none.json"),
+    "settings that are none": ("i.tif o.tif --config text.tif", "U126", "text.tif"),
+    "unknown setting": ("i.tif o.tif --set colour=red", "U150", "colour"),
+    "unknown setting in a group": ("i.tif o.tif --set instances.join=1", "U150", "join"),
+    "a word for yes or no": ("i.tif o.tif --set instances.split=perhaps", "U150", "split"),
+    "no value": ("i.tif o.tif --set passes", "U170", "KEY=VALUE"),
+    "a format and one result": ("i.tif o.tif --format tif", "U151", "--format"),
+    "unknown format": ("images out --format png", "U170", "ome.zarr"),
+    "several images, one file": ("i.tif l.tif o.zarr", "U151", "o.zarr"),
+    "several images, a file for a folder": ("images text.tif", "U151", "text.tif"),
+    "results of one name": ("i.tif images out", "U130", "out/i.zarr"),
+    "results upon the images": ("images images --format tif", "U130", "images/i.tif"),
+    "an empty folder": ("empty out", "U101", "empty"),
+    "no such list": ("@none.txt out", "U126", "none.txt"),
+    "an empty list": ("@empty.txt out", "U101", "@empty.txt"),
+    "fewer labels": ("i.tif nan.tif out --outputs loss --labels l.tif", "U101", "2 images and 1"),
+    "workers and a scheduler": ("i.tif o.zarr --workers 2 --scheduler x:1", "U170", "--workers"),
+    "no workers": ("i.tif o.zarr --workers 0", "U170", "--workers"),
+    "axes for workers": ("i.tif o.zarr --workers 2 --axes XY", "U151", "--axes"),
+    "a plan of workers": ("i.tif o.zarr --workers 2 --plan", "U151", "--plan"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", PREDICTIONS)
-def test_prediction_is_refused(cli: Cli, model: Path, tmp_path: Path, case: str) -> None:
+def test_prediction_is_refused(
+    cli: Cli, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
     words, code, told = PREDICTIONS[case]
-    write_tiff(tmp_path / "i.tif", IMAGE, "YX")
-    write_tiff(tmp_path / "nan.tif", IMAGE * np.nan, "YX")
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path / "images", tmp_path / "empty"):
+        folder.mkdir()
+    for path in (tmp_path / "i.tif", tmp_path / "images" / "i.tif"):
+        write_tiff(path, IMAGE, "YX")
+    write_tiff(tmp_path / "l.tif", LABELS, "YX")
+    write_tiff(tmp_path / "nan.tif", IMAGE[1:] * np.nan, "YX")
     write_tiff(tmp_path / "colours.tif", np.stack([IMAGE] * 3), "CYX")
     (tmp_path / "text.tif").write_text("no image")
+    (tmp_path / "empty.txt").write_text("\n")
+    (tmp_path / "beyond.json").write_text('{"region": [[0, 99], [0, 9]]}')
     zarr.create_array(store=tmp_path / "mine.zarr", data=IMAGE)
     before = everything(tmp_path)
-    image, out, *more = words
-    refused(cli("predict", model, tmp_path / image, tmp_path / out, *more), code, told)
+    refused(cli("predict", model, *words.split()), code, told)
     assert everything(tmp_path) == before
 
 

@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import zarr
 
 from napari_unet.arrays.files import open_picture
 from napari_unet.cli.parser import make_parser
@@ -148,19 +147,3 @@ def test_bad_words_for_weights_are_refused(
     done = cli("weights", *words)
     assert (done.code, done.err[:5]) == (2, f"{code}:")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-def test_a_prediction_is_that_of_the_model(
-    cli: Cli, files: Path, model: Path, tmp_path: Path
-) -> None:
-    words = ("predict", model, files / "i.tif")
-    both = ("--outputs", "classes,probabilities", "--tile", 16)
-    assert cli(*words, tmp_path / "o.zarr", *both) == (0, "", "")
-    assert cli(*words, tmp_path / "o.tif") == (0, "", "")
-    expected = open_model(model).predict(files / "i.tif", tile=16)
-    group = zarr.open_group(tmp_path / "o.zarr", mode="r")
-    np.testing.assert_array_equal(group["classes"][:], expected["classes"])
-    np.testing.assert_array_equal(group["probabilities"][:], expected["probabilities"])
-    written = open_picture(tmp_path / "o.tif", ndim=2, labels=True)
-    assert (written.axes, written.spacing) == ("YX", (0.5, 0.5))
-    np.testing.assert_array_equal(np.asarray(written.data), expected["classes"])

@@ -105,7 +105,8 @@ def test_a_second_signal_does_not_wait() -> None:
 
 @posix
 def test_a_signal_after_the_end_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert follow(stream(Noted("done soon"), signal.SIGINT, Finished(), closed=[])) == 0
+    share = Noted("pyramid: 40 %")  # told now and then only
+    assert follow(stream(Noted("done soon"), share, signal.SIGINT, Finished(), closed=[])) == 0
     assert capsys.readouterr().err == "done soon\n"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from napari_unet.arrays.files import open_picture
+from napari_unet.cli import models
 from napari_unet.library.folders import read_card, verify
 from tests.cli.conftest import TINY, everything
 
@@ -66,6 +67,37 @@ def test_a_model_is_checked(cli: Cli, copy: Path) -> None:
     assert json.loads(cli("models", "check", copy, "--json").out) == {"ok": True, "probe": 0.0}
 
 
+@pytest.mark.parametrize("tile", ["auto", "rows", "16"])
+def test_tiles_are_checked_against_the_whole(cli: Cli, files: Path, copy: Path, tile: str) -> None:
+    words = ("models", "check", copy, "--image", files / "i.tif", "--tile", tile)
+    done = cli(*words)
+    assert done.code == 0, done.err
+    assert "every checksum holds" in done.out
+    assert "tiles differ from the whole by" in done.out
+    record = json.loads(cli(*words, "--json").out)
+    assert (record["ok"], record["probe"]) == (True, 0.0)
+    assert 0 <= record["tiles"]["largest"] <= 1e-3 * record["tiles"]["spread"]
+
+
+def test_tiles_that_differ_from_the_whole_are_told(
+    cli: Cli, files: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "SEAMLESS", -1.0)  # as no network that is shipped does
+    words = ("models", "check", copy, "--image", files / "i.tif", "--tile", 16)
+    assert cli(*words).code == 1
+    done = cli(*words, "--json")
+    assert (done.code, json.loads(done.out)["ok"]) == (1, False)
+
+
+def test_an_image_that_cannot_be_checked_is_refused(cli: Cli, files: Path, copy: Path) -> None:
+    words = ("models", "check", copy, "--image")
+    for more, code in (
+        ((files / "none.tif",), "U126:"), ((files / "i.tif", "--tile", "small"), "U150:"),
+    ):  # fmt: skip
+        done = cli(*words, *more)
+        assert (done.code, done.err[:5], done.out) == (2, code, "")
+
+
 def test_a_model_is_removed_and_nothing_else(cli: Cli, copy: Path) -> None:
     (copy / "thesis.txt").write_text("mine")
     done = json.loads(cli("models", "remove", copy, "--json").out)
@@ -101,6 +133,8 @@ def test_a_package_that_is_none_is_refused(cli: Cli, tmp_path: Path) -> None:
     [
         ["show"], ["check"], ["remove"], ["export"], ["import"], ["export", "m"],
         ["show", "m", "x.zip"], ["list", ".", "x.zip"], ["show", "m", "--to", "."], ["dance", "m"],
+        ["show", "m", "--image", "i.tif"], ["list", ".", "--tile", "9"],
+        ["check", "m", "--tile", "9"],
     ],
 )  # fmt: skip
 def test_words_that_do_not_fit_are_refused(cli: Cli, words: list[str]) -> None:

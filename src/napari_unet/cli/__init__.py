@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
+from napari_unet.cli.failing import FAULT_OF_OURS, as_input_error, in_one_line
 from napari_unet.cli.parser import make_parser
-from napari_unet.config import InputError, explain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,31 +25,21 @@ FAULT, BAD_INPUT, INTERRUPTED, UNHEARD = 1, 2, 130, 141
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     try:
-        return _run(words)
-    except InputError as error:
-        return _refuse(error)
-    except ValidationError as error:
-        return _refuse(explain(error))
-    except MemoryError:
-        return _refuse(InputError("U161", "out of memory", "close other programs"))
+        return _run(sys.argv[1:] if words is None else words)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # such as in `napari-unet models list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNHEARD
-    except Exception as error:  # noqa: BLE001 - the boundary: told with the traceback
-        traceback.print_exc()
-        _refuse(InputError("U001", f"{type(error).__name__}: {error}", "report it with the above"))
-        return FAULT
+    except Exception as error:  # noqa: BLE001 - the boundary: told with a code or the traceback
+        told = as_input_error(error)
+        print(in_one_line(told), file=sys.stderr)
+        return FAULT if told.code == FAULT_OF_OURS else BAD_INPUT
 
 
-def _run(words: Sequence[str] | None) -> int:
+def _run(words: Sequence[str]) -> int:
     arguments = make_parser().parse_args(words)
+    arguments.words = words  # a command that was stopped says how to go on
     status = int(arguments.run(arguments) or 0)
     sys.stdout.flush()
     return status
-
-
-def _refuse(error: InputError) -> int:
-    print(" ".join(str(error).split()), file=sys.stderr)
-    return BAD_INPUT

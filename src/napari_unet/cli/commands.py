@@ -1,11 +1,10 @@
-"""What the smaller commands do: `demo`, `weights`, `predict`, `engine`."""
+"""What the smaller commands do: `demo`, `weights`, `engine`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_unet.cli.following import follow
-from napari_unet.config import FORMULAS, PredictConfig
+from napari_unet.config import FORMULAS
 
 if TYPE_CHECKING:
     import argparse
@@ -41,18 +40,6 @@ def weights(arguments: argparse.Namespace) -> None:
         formula=arguments.formula,
     )
     write_array(arguments.out, np.stack([maps.classes, maps.border, maps.total]))
-
-
-def predict(arguments: argparse.Namespace) -> int:
-    """Apply a model to an image."""
-    outputs = () if arguments.outputs is None else arguments.outputs.split(",")
-    flags = {"tile": arguments.tile, "device": arguments.device}
-    config = PredictConfig.model_validate({"outputs": outputs, **flags})
-    from napari_unet.inference.predict import predict
-
-    whole = arguments.out.suffix.lower() != ".zarr"  # a TIFF is written when all tiles are there
-    kept = "nothing was written" if whole else f"{arguments.out} is incomplete"
-    return follow(predict(arguments.model, arguments.image, arguments.out, config), kept)
 
 
 def engine(_arguments: argparse.Namespace) -> None:

@@ -64,13 +64,15 @@ def _score(scores: Mapping[str, float]) -> str:
 
 
 class _Words:
-    """Says on stderr what happens, steps and tiles at most every few seconds."""
+    """Says on stderr what happens; steps, tiles and shares at most every few seconds."""
 
     def __init__(self) -> None:
         self._last_s = time.monotonic()
 
     def __call__(self, event: Event) -> None:
         match event:
+            case Noted(text=text) if text.endswith("%"):  # how far something has come
+                self._now_and_then(text)
             case Noted(text=text):
                 self._say(text)
             case Validated(epoch=epoch, loss=loss, scores=scores, best=best):

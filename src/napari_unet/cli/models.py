@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.cli.printing import NOTHING, print_json
-from napari_unet.config import InputError
+from napari_unet.config import InputError, PredictConfig
 from napari_unet.library import folders, packages
 
 if TYPE_CHECKING:
@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from napari_unet.library.card import Card
 
 
-def models(arguments: argparse.Namespace) -> None:
+def models(arguments: argparse.Namespace) -> int | None:
     """List, show, check, remove, export or import models."""
+    _refuse_misfits(arguments)
+    return ACTIONS[arguments.action](arguments)
+
+
+def _refuse_misfits(arguments: argparse.Namespace) -> None:
+    """Raise InputError U170 for words that the action does not take, or lacks."""
     action = arguments.action
     if action != "list" and arguments.model is None:
         kind = "package" if action == "import" else "model"
@@ -25,9 +31,15 @@ def models(arguments: argparse.Namespace) -> None:
     if (action == "export") != (arguments.file is not None):
         what = "needs the zip file to write" if action == "export" else "takes one name"
         raise InputError("U170", f"models {action} {what}", "see napari-unet models --help")
-    if arguments.to is not None and action != "import":
-        raise InputError("U170", f"models {action} takes no --to", "it is for import")
-    ACTIONS[action](arguments)
+    for flag, value, owner in (
+        ("--to", arguments.to, "import"),
+        ("--image", arguments.image, "check"),
+        ("--tile", arguments.tile, "check"),
+    ):
+        if value is not None and action != owner:
+            raise InputError("U170", f"models {action} takes no {flag}", f"it is for {owner}")
+    if arguments.tile is not None and arguments.image is None:
+        raise InputError("U170", "models check --tile needs an image", "name it with --image")
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -56,12 +68,30 @@ def _show(arguments: argparse.Namespace) -> None:
     print_json(json.loads(folders.read_card(arguments.model).model_dump_json()), indent=2)
 
 
-def _check(arguments: argparse.Namespace) -> None:
+def _check(arguments: argparse.Namespace) -> int:
+    """Check a model against itself and, given an image, its tiles against the whole."""
     from napari_unet.inference.model import open_model, probe_difference
 
-    difference = probe_difference(open_model(arguments.model))
+    flags = {"tile": arguments.tile or "auto", "precision": "float32"}  # tiles alone are judged
+    config = PredictConfig.model_validate(flags)
+    model = open_model(arguments.model)
+    difference = probe_difference(model)
     words = f"every checksum holds; the probe differs by {difference:.1e} of its spread"
-    _tell(arguments, words, {"ok": True, "probe": difference})
+    if arguments.image is None:
+        _tell(arguments, words, {"ok": True, "probe": difference})
+        return 0
+    from napari_unet.inference.check import check_tiles
+
+    found = check_tiles(model, arguments.image, config)
+    share = found["largest"] / (found["spread"] or 1.0)
+    seamless = share <= SEAMLESS
+    place = ", ".join(f"{start}:{stop}" for start, stop in found["window"])
+    told = (
+        f"{words}\ntiles differ from the whole by {share:.1e} of its spread at most, and in "
+        f"{found['changed']} of {found['pixels']} pixels in class (window {place})"
+    )
+    _tell(arguments, told, {"ok": seamless, "probe": difference, "tiles": found})
+    return 0 if seamless else UNLIKE
 
 
 def _remove(arguments: argparse.Namespace) -> None:
@@ -88,7 +118,9 @@ def _tell(arguments: argparse.Namespace, words: str, record: dict[str, Any]) -> 
 
 
 SCORES = ("dice", "mae")
-ACTIONS: Mapping[str, Callable[[argparse.Namespace], None]] = {
+SEAMLESS = 1e-3  # of the spread of the logits: more is no rounding
+UNLIKE = 1  # exit status of a check that found a difference
+ACTIONS: Mapping[str, Callable[[argparse.Namespace], int | None]] = {
     "list": _list,
     "show": _show,
     "check": _check,

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 from napari_unet.cli import commands, comparing, describing, models, scoring, training
+from napari_unet.cli.batch import FORMATS
+from napari_unet.cli.predicting import predict, read_region
 from napari_unet.config import ARCHITECTURES, FORMULAS, RECIPES, InputError
 from napari_unet.config.evaluation import Kind
-from napari_unet.config.prediction import Output
+from napari_unet.config.prediction import Backend, Output, Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_describe(about)
     _add_weights(command("weights", commands.weights, "Write class weights, border term and sum."))
     _add_train(command("train", training.train, "Train a model on images and labels."))
-    _add_predict(command("predict", commands.predict, "Apply a model to an image."))
+    _add_predict(command("predict", predict, "Apply a model to images of any size."))
     _add_evaluate(command("evaluate", scoring.evaluate, "Compare a prediction with the truth."))
     _add_compare(
         command("compare", comparing.compare, "Train several networks alike and score them.")
@@ -121,14 +123,47 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true")
 
 
-def _add_predict(apply: argparse.ArgumentParser) -> None:
-    apply.add_argument("model", type=Path)
-    apply.add_argument("image", type=Path)
-    apply.add_argument("out", type=Path, help="x.tif for one output, or x.zarr")
-    apply.add_argument("--outputs", metavar="A,B", help=f"{', '.join(get_args(Output))} (default "
-                       "classes; of a regression model values)")  # fmt: skip
-    apply.add_argument("--tile", default="auto", help="edge in pixels, or auto")
-    apply.add_argument("--device", default="auto")
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("model", type=Path)
+    add("image", nargs="+", help="a file; or several, a folder, @FILE with a path on each line")
+    add("out", type=Path, help="x.zarr, x.ome.zarr, or x.tif for one output; of several images, a "
+        "folder, whose results are named after them")  # fmt: skip
+    add("--outputs", metavar="A,B", help=f"{', '.join(get_args(Output))} (default classes; of a "
+        "regression model values)")  # fmt: skip
+    add("--format", choices=FORMATS, help="of the results of several images (default zarr):")
+    add("--region", type=read_region, metavar="A:B,...", help="start:stop in pixels for each axis "
+        "of the result, leading axes first, such as 0:10,512:1024,:")  # fmt: skip
+    add("--labels", type=Path, metavar="F", help="the truth, for the output loss: a file or folder")
+    add("--axes", metavar="TZYX", help="of the image, where its file does not name them or wrongly")
+    add("--level", type=_count, metavar="N", help="of the pyramid of an OME-Zarr; 0 is the finest")
+    add("--resume", action="store_true", help="compute only what an interrupted run left undone")
+    add("--plan", action="store_true", help="only say how it would be computed")
+    add("--json", action="store_true", help="print a document with a row for each image")
+    _add_computing(parser)
+
+
+def _add_computing(parser: argparse.ArgumentParser) -> None:
+    """Add what changes how a prediction is computed and, beyond rounding, not its result."""
+    add = parser.add_argument_group("how it is computed").add_argument
+    add("--tile", metavar="N", help="edge of the tiles in pixels; rows: the image streams through "
+        "the network; auto (default): the faster")  # fmt: skip
+    add("--memory", type=float, metavar="GIB", help="at most, beyond the image and the network "
+        "(default half of what is free)")  # fmt: skip
+    add(
+        "--precision",
+        choices=get_args(Precision),
+        help="of the numbers in the network (default auto):",
+    )
+    add("--backend", choices=get_args(Backend), help="what computes on a CPU (default auto):")
+    add("--device", help="auto (default), cpu, cuda, cuda:1 or mps")
+    add("--threads", type=int, metavar="N", help="of the CPU (default all cores)")
+    add("--config", type=Path, metavar="F", help="settings of the prediction as JSON")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="such as passes=dropout")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=_positive, metavar="N", help="processes on this machine")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="of a running dask cluster, such as "
+        "tls://host:8786")  # fmt: skip
 
 
 def _add_evaluate(score: argparse.ArgumentParser) -> None:
@@ -147,7 +182,21 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         "the zip file")  # fmt: skip
     add("file", type=Path, nargs="?", help="for export: the zip file to write")
     add("--to", type=Path, metavar="DIR", help="for import: where models are kept")
+    add("--image", metavar="F", help="for check: predict a part of it in tiles and as a whole")
+    add("--tile", metavar="N", help="for check --image, as in predict")
     add("--json", action="store_true")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if _count(text) == 0:
+        raise argparse.ArgumentTypeError("0 is none: leave it out")
+    return int(text)
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -60,11 +60,14 @@ def train_config(arguments: argparse.Namespace) -> TrainConfig:
         return TrainConfig.from_recipe(arguments.recipe or "quick", **changes)
     if arguments.recipe is not None:
         raise InputError("U151", "both --recipe and --config are given", "choose one")
-    return TrainConfig.from_settings(_read_config(arguments.config), changes)
+    return TrainConfig.from_settings(read_config(arguments.config), changes)
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    """Read settings as `config.json` of a model folder holds them."""
+def read_config(path: Path) -> dict[str, Any]:
+    """Read settings as `config.json` of a model folder holds them.
+
+    Raises InputError U126 for a file that is no JSON, U150 for one without settings.
+    """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
