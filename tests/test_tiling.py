@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet.tiling import Geometry, Tile, cut, order_tiles, plan_tiles, split_tile, tile_at
+from napari_unet.tiling import Geometry, cut, plan_tiles, tile_at
 
 
 @st.composite
@@ -150,72 +149,10 @@ def test_cutting_inverts_reading(plan):
         np.testing.assert_array_equal(cut(output, tile), expected)
 
 
-@given(few, st.data())
-@settings(max_examples=60, deadline=None)
-def test_ordering_keeps_every_tile_and_puts_the_nearest_first(plan, data):
-    shape, _, _ = plan
-    tiles = plan_tiles(*plan)
-    focus = [data.draw(st.floats(-10, n + 10)) for n in shape]
-
-    def distance(tile: Tile) -> float:
-        centre = [(w.start + w.stop) / 2 for w in tile.write]
-        return math.dist(centre, focus) ** 2
-
-    ordered = order_tiles(tiles, focus)
-    assert sorted(map(str, ordered)) == sorted(map(str, tiles))
-    distances = [distance(tile) for tile in ordered]
-    assert all(a <= b + 1e-6 for a, b in itertools.pairwise(distances))
-
-
 def test_a_tile_as_large_as_the_image_is_one_tile():
     geometry = Geometry(step=(16, 16), margin=(96, 96), lost=(0, 0), smallest=(16, 16))
     for shape in ((300, 260), (1, 130), (517, 333)):
         assert len(plan_tiles(shape, max(shape) + 15, geometry)) == 1
-
-
-@given(few, st.integers(1, 6))
-@settings(max_examples=100, deadline=None)
-def test_halving_tiles_keeps_every_promise(plan, times):
-    shape, _, geometry = plan
-    tiles = plan_tiles(*plan)[:3]
-    parts = tiles
-    for _ in range(times):
-        parts = [part for tile in parts for part in split_tile(tile, geometry)]
-    before, after = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-    for tile in tiles:
-        before[tile.write] += 1
-    for part in parts:
-        after[part.write] += 1
-        check_reading(part, shape, geometry)
-        assert all(w.start % step == 0 for w, step in zip(part.write, geometry.step, strict=True))
-    np.testing.assert_array_equal(after, before)
-
-
-@given(few)
-@settings(max_examples=100, deadline=None)
-def test_halving_ends_at_blocks_of_one_step(plan):
-    _, _, geometry = plan
-    todo, steps = plan_tiles(*plan)[:1], 0
-    while len(parts := split_tile(todo[0], geometry)) > 1:
-        todo, steps = parts, steps + 1
-        assert steps < 100
-    for w, step in zip(todo[0].write, geometry.step, strict=True):
-        assert w.stop - w.start <= step
-
-
-@given(few)
-@settings(max_examples=100, deadline=None)
-def test_a_tile_of_a_plan_is_the_tile_at_its_place(plan):
-    shape, _, geometry = plan
-    for tile in plan_tiles(*plan):
-        again = tile_at(tile.write, shape, geometry)
-        for axis, (a, b) in enumerate(zip(again.read, tile.read, strict=True)):
-            assert a.start == b.start
-            assert a.stop <= b.stop  # less where a tile hangs over the far edge
-            assert a.stop >= min(
-                tile.write[axis].stop + geometry.context[axis],
-                shape[axis] + geometry.frame(axis, shape[axis]),
-            )
 
 
 @st.composite

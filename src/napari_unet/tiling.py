@@ -9,16 +9,14 @@ reference is one tile as large as the image: any other plan gives the same resul
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
 Window = tuple[slice, ...]
@@ -100,28 +98,12 @@ def plan_tiles(shape: Sequence[int], size: int | Sequence[int], geometry: Geomet
     list of Tile
         In reading order; the written windows partition the image.
     """
-    sizes = [size] * len(shape) if isinstance(size, int) else list(size)
-    axes = [
-        _plan_axis(n, s, axis, geometry)
-        for axis, (n, s) in enumerate(zip(shape, sizes, strict=True))
-    ]
-    return [
-        Tile(read=tuple(r for r, _ in pairs), write=tuple(w for _, w in pairs))
-        for pairs in product(*axes)
-    ]
-
-
-def _plan_axis(n: int, size: int, axis: int, geometry: Geometry) -> list[tuple[slice, slice]]:
-    step, context, frame = geometry.step[axis], geometry.context[axis], geometry.frame(axis, n)
-    whole = -(-n // step) * step
-    block = min(max(size // step, 1) * step, whole)
-    pairs = []
-    for start in range(0, n, block):
-        first = max(start - context, -frame)
-        length = min(start + block + context, whole + frame) - first
-        read = slice(first, first + geometry.legal(axis, length))
-        pairs.append((read, slice(start, min(start + block, n))))
-    return pairs
+    sizes = [size] * len(shape) if isinstance(size, int) else size
+    axes = []
+    for n, s, step in zip(shape, sizes, geometry.step, strict=True):
+        block = max(s // step, 1) * step
+        axes.append([slice(start, min(start + block, n)) for start in range(0, n, block)])
+    return [tile_at(write, shape, geometry) for write in product(*axes)]
 
 
 def tile_at(write: Window, shape: Sequence[int], geometry: Geometry) -> Tile:
@@ -147,43 +129,3 @@ def cut(block: NDArray[np.generic], tile: Tile) -> NDArray[np.generic]:
         offset = w.start - r.start - lost
         keep.append(slice(offset, offset + w.stop - w.start))
     return block[(slice(None), *keep)]
-
-
-def order_tiles(tiles: Sequence[Tile], focus: Sequence[float]) -> list[Tile]:
-    """Sort tiles by the distance of their centre from `focus` (a point in pixels)."""
-
-    def distance(tile: Tile) -> float:
-        return math.fsum(
-            ((w.start + w.stop) / 2 - f) ** 2 for w, f in zip(tile.write, focus, strict=True)
-        )
-
-    return sorted(tiles, key=distance)
-
-
-def split_tile(tile: Tile, geometry: Geometry) -> list[Tile]:
-    """Halve a tile along the longest axis of its block; a block of one step stays whole.
-
-    The parts read no more than they need: a tile that hangs over the far edge shrinks to it.
-    """
-    lengths = [w.stop - w.start for w in tile.write]
-    axis = int(np.argmax([n / s for n, s in zip(lengths, geometry.step, strict=True)]))
-    step, whole = geometry.step[axis], tile.write[axis]
-    half = -(-lengths[axis] // (2 * step)) * step
-    parts = [whole]
-    if half < lengths[axis]:
-        middle = whole.start + half
-        parts = [slice(whole.start, middle), slice(middle, whole.stop)]
-    windows = [(*tile.write[:axis], part, *tile.write[axis + 1 :]) for part in parts]
-    return [_tile_of(window, tile.read, geometry) for window in windows]
-
-
-def _tile_of(write: Window, within: Window, geometry: Geometry) -> Tile:
-    """Return the smallest tile that writes `write`; it is part of one that reads `within`."""
-    read = []
-    for axis, (w, bounds) in enumerate(zip(write, within, strict=True)):
-        step, context = geometry.step[axis], geometry.context[axis]
-        block = -(-(w.stop - w.start) // step) * step
-        first = max(w.start - context, bounds.start)
-        length = min(w.start + block + context, bounds.stop) - first
-        read.append(slice(first, first + geometry.legal(axis, length)))
-    return Tile(tuple(read), write)

@@ -26,12 +26,9 @@ def test_time_comes_first_then_channels_then_space(axes, names):
     assert [axes[i].replace("K", "C").lower() for i in order_axes(axes)] == list(names)
 
 
-@pytest.mark.parametrize(
-    ("axes", "remedy"),
-    [("PYX", "one position after the other"), ("KTX", "use x.tif"), ("X", "use x.tif")],
-)
-def test_axes_without_a_place_are_refused(axes, remedy):
-    with pytest.raises(InputError, match=f"U151: .* {axes} of classes: use x.zarr, or .*{remedy}"):
+@pytest.mark.parametrize("axes", ["PYX", "KTX", "X"])
+def test_axes_without_a_place_are_refused(axes):
+    with pytest.raises(InputError, match=rf"U151: .* {axes} of classes: use x\.zarr or x\.tif"):
         check_axes(axes, "classes")
 
 

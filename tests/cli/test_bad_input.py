@@ -281,6 +281,7 @@ PREDICTIONS: dict[str, tuple[str, str, str]] = {
     "workers and a scheduler": ("i.tif o.zarr --workers 2 --scheduler x:1", "U170", "--workers"),
     "no workers": ("i.tif o.zarr --workers 0", "U170", "--workers"),
     "axes for workers": ("i.tif o.zarr --workers 2 --axes XY", "U151", "--axes"),
+    "a level of a TIFF for workers": ("i.tif o.zarr --workers 2 --level 1", "U151", "--level"),
     "a plan of workers": ("i.tif o.zarr --workers 2 --plan", "U151", "--plan"),
 }  # fmt: skip
 

@@ -13,9 +13,10 @@ import zarr
 from napari_unet.arrays.files import open_picture
 from napari_unet.arrays.writing import write_tiff
 from napari_unet.cli.batch import Task, list_images, list_tasks, names_several, run_each
-from napari_unet.config import InputError
+from napari_unet.config import InputError, PredictConfig
 from napari_unet.events import Finished, Noted, Started
 from napari_unet.inference.model import open_model
+from napari_unet.inference.predict import predict
 from tests.cli.conftest import everything
 
 if TYPE_CHECKING:
@@ -195,3 +196,22 @@ def test_a_list_is_predicted_into_tiffs(
     again = cli(*words, "--resume", "--json")
     assert [row["computed"] for row in json.loads(again.out)] == [0, 0]
     assert everything(tmp_path / "out") == before
+
+
+def test_resuming_a_tiff_goes_on_with_the_run_that_was_stopped_not_with_an_older_file(
+    cli: Cli, model: Path, folder: Path, tmp_path: Path
+) -> None:
+    image, out = folder / "a.tif", tmp_path / "o.tif"
+    assert cli("predict", model, image, out).code == 0
+    part = ("predict", model, image, out, "--region", "0:8,0:8", "--resume")
+    refused = cli(*part)
+    assert (refused.code, refused.err.split(":")[0]) == (2, "U151")
+    settings = PredictConfig(region=((0, 8), (0, 8)))
+    stream = predict(model, image, out, settings)
+    while not isinstance(next(stream), Started):
+        pass
+    stream.close()  # as after Ctrl-C: what is unfinished lies beside the older TIFF
+    assert cli(*part).code == 0
+    assert open_picture(out, ndim=2).data.shape == (8, 8)
+    assert [path.name for path in tmp_path.iterdir() if "o.tif" in path.name] == ["o.tif"]
+    assert cli(*part).err.rstrip().endswith("o.tif is there")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +13,13 @@ from napari_unet.arrays.axes import Picture
 from napari_unet.arrays.labels import open_labels_array
 from napari_unet.config import InstanceConfig, PredictConfig, TrainConfig
 from napari_unet.events import Noted
+from napari_unet.inference.canvas import Canvas, writing_bytes
 from napari_unet.inference.instances import label_instances
 from napari_unet.inference.model import open_model
+from napari_unet.inference.outputs import Outputs
 from napari_unet.inference.predict import predict
+from napari_unet.inference.task import make_task
+from napari_unet.inference.truth import Truth
 from napari_unet.targets.ridge import carve_ridge
 from napari_unet.training.loop import train
 
@@ -155,7 +160,7 @@ def test_instances_are_the_objects_of_all_classes(
         if place == "o.tif":
             return
         group = zarr.open_group(tmp_path / place, mode="r")
-        assert set(group) == {"instances", "ledger"}
+        assert set(group) == {"instances"}
         instances = group["instances"][:]
     assert instances.dtype == np.uint32
     for plane, numbers in zip(classes, instances, strict=True):
@@ -188,3 +193,44 @@ def test_dropout_gives_another_answer_each_time_but_the_same_one_again(
     assert np.abs(first["uncertainty"] - other["uncertainty"]).max() > 1e-4
     assert (first["uncertainty"] > 0).mean() > 0.9
     np.testing.assert_array_equal(first["probabilities"], other["probabilities"])
+
+
+class Nowhere:
+    """An array that keeps nothing."""
+
+    def __setitem__(self, _window: Any, _block: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("outputs", "values", "outline"),
+    [
+        (("classes",), (0, 1), None),
+        (("classes", "probabilities"), (0, 1), None),
+        (("classes", "probabilities"), (0, 1, 2, 3), None),
+        (("classes", "probabilities"), (0, 1), ((0, 0), (400, 0), (0, 400))),
+        (("loss",), (0, 1), None),
+        (("uncertainty",), (0, 1), None),
+    ],
+    ids=str,
+)
+def test_writing_takes_no_more_memory_than_is_planned(
+    models: Models, outputs: tuple[str, ...], values: tuple[int, ...], outline: Any
+) -> None:
+    model, edge = models(values=values), 512
+    image = Picture(np.zeros((edge, edge), np.uint8), "YX", None, "i")
+    config = PredictConfig(outputs=outputs, outline=outline, tile=edge)
+    task = make_task(model, image, config)
+    truth = Truth(np.zeros((edge, edge), np.uint8), model, image) if "loss" in outputs else None
+    canvas = Canvas(task, Outputs({}, outputs), truth)
+    canvas.arrays = dict.fromkeys(outputs, Nowhere())
+    rng, channels = np.random.default_rng(0), model.card.model.classes
+    maps = [{"logits": rng.random((channels, edge, edge), np.float32)}] * 8
+    tracemalloc.start()
+    try:
+        canvas.write((), task.grid.region.space, maps)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    planned = writing_bytes(outputs, channels, outlined=outline is not None)
+    assert 0.4 * planned < peak / edge**2 < 1.01 * planned

@@ -14,6 +14,7 @@ import zarr
 from napari_unet.arrays.axes import Picture
 from napari_unet.config import InputError, PredictConfig
 from napari_unet.events import Finished, Noted, Started, TileDone
+from napari_unet.inference import task
 from napari_unet.inference.grid import Grid
 from napari_unet.inference.ledger import LEDGER, Ledger
 from napari_unet.inference.predict import predict
@@ -164,7 +165,7 @@ def test_where_nothing_is_resuming_begins(models: Models, stored: Path, tmp_path
 
 def test_background_is_not_taken_for_a_missing_tile(models: Models, tmp_path: Path) -> None:
     values = (0, 7)
-    list(predict(models(values=values), np.zeros((40, 40)), tmp_path / "o.zarr", CONFIG))
+    stop_after(predict(models(values=values), np.zeros((40, 40)), tmp_path / "o.zarr", CONFIG), 9)
     group = zarr.open_group(tmp_path / "o.zarr", mode="r")
     ledger = group[LEDGER]
     assert ledger.dtype == np.uint8
@@ -215,6 +216,36 @@ def test_the_plan_is_that_which_it_was_begun_with(
     assert events[-1].summary["tiles"] == TILES
 
 
+@pytest.mark.parametrize("settings", [{"precision": "bfloat16"}, {"memory_gib": 64}], ids=str)
+def test_settings_of_the_plan_do_not_change_what_is_resumed(
+    models: Models, stored: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    whole, parts = tmp_path / "whole.zarr", tmp_path / "parts.zarr"
+    list(predict(models(), stored, whole, CONFIG))
+    stop_after(predict(models(), stored, parts, CONFIG), 5)
+    list(predict(models(), stored, parts, CONFIG.model_copy(update=settings), resume=True))
+    assert bytes_of(parts) == bytes_of(whole)
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [{"backend": "openvino"}, {"precision": "float16"}],
+    ids=lambda begun: next(iter(begun)),
+)
+def test_what_was_begun_elsewhere_says_so(
+    models: Models, stored: Path, tmp_path: Path, begun: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    out = tmp_path / "o.zarr"
+    stop_after(predict(models(), stored, out, CONFIG), 2)
+    attrs = zarr.open_group(out)[LEDGER].attrs
+    attrs["plan"] = {**attrs["plan"], **begun}
+    monkeypatch.setattr(task, "available_backends", lambda: ("torch",))
+    (way,) = begun.values()
+    with pytest.raises(InputError, match=f"U151: the result was begun .*{way}.*without resuming"):
+        list(predict(models(), stored, out, CONFIG, resume=True))
+
+
 def test_what_keeps_no_ledger_cannot_be_resumed(
     models: Models, stored: Path, tmp_path: Path
 ) -> None:
@@ -222,7 +253,7 @@ def test_what_keeps_no_ledger_cannot_be_resumed(
         list(predict(models(), stored, {}, CONFIG, resume=True))
     list(predict(models(), stored, tmp_path / "o.zarr", CONFIG))
     group = zarr.open_group(tmp_path / "o.zarr")
-    del group[LEDGER], group.attrs["complete"]
+    del group.attrs["made_of"], group.attrs["complete"]
     with pytest.raises(InputError, match=r"U151.*which of its tiles"):
         list(predict(models(), stored, tmp_path / "o.zarr", CONFIG, resume=True))
 

@@ -61,6 +61,42 @@ def test_a_finished_tiff_says_what_it_was_made_of(tmp_path, name):
     assert again.made_of is None
 
 
+def test_a_finished_tiff_is_known_again_and_another_one_is_not_replaced(tmp_path):
+    made_of = {"weights": "1a2b"}
+
+    def begin(made, *, resume=False):
+        outputs = Outputs(tmp_path / "o.tif", ["classes"], resume=resume)
+        fill(outputs, "classes", LABELS)
+        outputs.group.create_array("ledger", shape=(3,), dtype="u1", attributes={"made_of": made})
+        return outputs
+
+    begin(made_of).close()
+    assert Outputs(tmp_path / "o.tif", ["classes"], resume=True).is_there(made_of)
+    with pytest.raises(InputError, match=r"U151: .*o\.tif is there, and was made of another"):
+        Outputs(tmp_path / "o.tif", ["classes"], resume=True).is_there({"weights": "ffff"})
+    begin({"weights": "ffff"})  # and stopped: it will take the place of the finished one
+    assert not Outputs(tmp_path / "o.tif", ["classes"], resume=True).is_there({"weights": "ffff"})
+    assert unfinished(tmp_path / "o.tif").is_dir()
+    begin(made_of)  # killed after its TIFF was written
+    assert Outputs(tmp_path / "o.tif", ["classes"], resume=True).is_there(made_of)
+    assert [path.name for path in tmp_path.iterdir()] == ["o.tif"]
+    assert not Outputs(tmp_path / "new.tif", ["classes"], resume=True).is_there(made_of)
+
+
+@pytest.mark.parametrize("name", ["o.zarr", "o.ome.zarr", "O.ZARR"])
+def test_a_complete_group_holds_nothing_but_the_result(tmp_path, name):
+    """Readers such as napari's own take all arrays of a group for levels of one image."""
+    outputs = Outputs(tmp_path / name, ["classes"])
+    fill(outputs, "classes", LABELS)
+    known = {"made_of": {"weights": "1a2b"}, "plan": {"way": "rows"}}
+    outputs.group.create_array("ledger", shape=(3,), dtype="u1", attributes=known)
+    outputs.close()
+    group = Outputs(tmp_path / name, ["classes"], resume=True).group
+    assert set(group) == ({"0", "1", "2"} if name == "o.ome.zarr" else {"classes"})
+    assert {key: group.attrs[key] for key in known} == known
+    assert group.attrs[COMPLETE] is True
+
+
 @pytest.mark.parametrize("name", ["o.zarr", "o.ome.zarr", "o.tif"])
 def test_what_was_written_before_is_gone_on_with(tmp_path, name):
     outputs = Outputs(tmp_path / name, ["classes"])

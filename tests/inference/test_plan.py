@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -143,7 +143,7 @@ def test_memory_is_what_was_allowed(models: Models, ndim: int, interactive: bool
         if isinstance(after, InputError):
             break
         assert after.bytes <= budget
-        assert np.prod(after.tile) * after.rows <= np.prod(before.tile) * before.rows
+        assert np.prod(after.tile) <= np.prod(before.tile)
         before = after
     assert isinstance(after, InputError)
     assert after.code == "U161"
@@ -216,6 +216,43 @@ def test_every_position_of_a_stack_counts(models: Models) -> None:
     assert one.redundant == many.redundant == some.redundant
 
 
+@pytest.mark.usefixtures("paced")
+def test_only_tiles_that_an_outline_reaches_into_count(models: Models) -> None:
+    corner = ((0, 0), (40, 0), (0, 40))
+    every = plan(models(), 3, 128, 128, axes="TYX", tile=32, timed=True)
+    some = plan(models(), 3, 128, 128, axes="TYX", tile=32, timed=True, outline=corner)
+    assert (every.tiles, some.tiles) == (3 * 16, 3 * 3)
+    assert some.seconds == pytest.approx(every.seconds * some.tiles / every.tiles)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"outputs": ("uncertainty",)},
+        {"outputs": ("loss",)},
+        {"outline": ((0, 0), (256, 0), (256, 256))},
+    ],
+    ids=str,
+)
+def test_memory_counts_what_is_done_with_a_tile(models: Models, more: dict[str, Any]) -> None:
+    plain = plan(models(), 512, 512, tile=256)
+    assert plan(models(), 512, 512, tile=256, **more).bytes > plain.bytes + 256**2
+
+
+def test_rows_that_were_asked_for_are_not_given_up_for_speed(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "available_backends", lambda: ("torch", "openvino"))
+    monkeypatch.setattr(planning, "fastest_backend", lambda *_: "openvino")
+    monkeypatch.setattr(planning, "MUCH", 0)
+    other = plan(models(), 2000, 2000, memory_gib=8)
+    assert (other.way, other.backend) == ("tiles", "openvino")
+    made = plan(models(), 2000, 2000, tile="rows", memory_gib=8)
+    assert (made.way, made.backend) == ("rows", "torch")
+    little = plan(models(), 2000, 2000, memory_gib=0.95 * other.bytes / GIB)
+    assert little.backend == "torch"  # of its tiles none fits
+
+
 def test_a_region_beyond_the_image_is_refused(models: Models) -> None:
     with pytest.raises(InputError, match="U150"):
         plan(models(), 100, 80, region=((0, 101), (0, 80)))
@@ -262,6 +299,7 @@ def test_words_say_what_matters(models: Models) -> None:
         "streaming 32 rows at a time into 1 tile of 512x61 pixels (margin 96x96), nothing twice, "
         "1.00 GiB, openvino, bfloat16"
     )
+    assert str(replace(rows, rows=1)).startswith("streaming 1 row at a time into 1 tile of")
     for seconds, words in (
         (0.1, "1 s"),
         (89, "89 s"),

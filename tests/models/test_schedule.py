@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -13,7 +14,13 @@ from hypothesis import strategies as st
 
 from napari_unet.models.geometry import gate_strides, measure
 from napari_unet.models.graph import IMAGE, Graph
-from napari_unet.models.schedule import Schedule, count_macs, estimate_bytes, find_boxes
+from napari_unet.models.schedule import (
+    Schedule,
+    count_macs,
+    estimate_bytes,
+    estimate_whole,
+    find_boxes,
+)
 from napari_unet.models.tracing import trace
 from tests.models.conftest import FIRST, on_paper, settle
 from tests.models.test_graph import graph_of
@@ -174,3 +181,15 @@ def test_memory_does_not_grow_with_the_length_of_the_image() -> None:
             boxes = find_boxes(graph, sizes, whole)
             need.append(estimate_bytes(Schedule(graph, sizes, boxes, rows)))
         assert need[0] == need[1] == need[2]
+
+
+@pytest.mark.parametrize("form", range(len(FIRST)))
+def test_maps_of_a_whole_network_are_given_back_in_time(form: int) -> None:
+    """More than the largest layer takes and makes, less than all maps together."""
+    config, graph = make(form)
+    sizes = graph.sizes([measure(config).input_size(axis, 64) for axis in range(2)])
+    maps = [4 * n.channels * math.prod(s) for n, s in zip(graph.nodes, sizes, strict=True)]
+    layers = [
+        m + sum(maps[k] for k in set(n.inputs)) for n, m in zip(graph.nodes, maps, strict=True)
+    ]
+    assert max(layers) <= estimate_whole(graph, sizes) < sum(maps)

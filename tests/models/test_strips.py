@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tracemalloc
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -137,6 +138,21 @@ def test_tiles_come_as_soon_as_they_are_complete(small: Small, grown: Grown) -> 
     for window in running.reads:
         for tile, _ in running.feed(read_mirrored(image, window)):
             assert window[0].start <= tile.write[0].stop + geometry.context[0] + step
+
+
+def test_a_long_strip_takes_no_memory_before_its_rows_come(grown: Grown) -> None:
+    config = ModelConfig(base=4, depth=2)
+    geometry, shape, edge = measure(config), (2**14, 32), 1024
+    runner = FlowRunner(grown(config).float(), config, geometry, shape, Mode(CPU))
+    tiles = [Tile((), (slice(a, a + edge), slice(0, 32))) for a in range(0, shape[0], edge)]
+    tracemalloc.start()
+    try:
+        run = runner.begin(tiles)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(run.reads) >= len(tiles)
+    assert held < shape[0] * shape[1]  # a byte per pixel; the logits will take eight
 
 
 def test_no_more_is_read_than_a_tile_reads(first: Small, grown: Grown) -> None:

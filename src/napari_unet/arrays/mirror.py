@@ -5,16 +5,25 @@ Nothing is padded or copied whole; the image may be a memory map, zarr, dask or 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_unet.arrays.axes import View
-
 Window = tuple[slice, ...]
+
+
+class Channels(Protocol):
+    """What has a shape (C, *S) and is read in windows: an array, a View, one that is turned."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, *S)."""
+
+    def __getitem__(self, key: Window, /) -> NDArray[Any]:
+        """Read a block, one slice for each axis."""
 
 
 def mirror(index: NDArray[np.intp], size: int) -> NDArray[np.intp]:
@@ -26,12 +35,12 @@ def mirror(index: NDArray[np.intp], size: int) -> NDArray[np.intp]:
     return np.where(folded < size, folded, period - folded)
 
 
-def read_mirrored(image: View | NDArray[Any], window: Window) -> NDArray[np.float32]:
+def read_mirrored(image: Channels, window: Window) -> NDArray[np.float32]:
     """Read `window` of an image, mirroring whatever lies outside it.
 
     Parameters
     ----------
-    image : View or array, (C, *S)
+    image : array, View or OrientedView, (C, *S)
         Only the box of pixels that the window needs is read, in one piece.
     window : tuple of slice
         One slice with start and stop for each spatial axis; may lie outside the image.

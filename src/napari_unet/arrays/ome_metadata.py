@@ -24,10 +24,8 @@ KINDS: Mapping[str, str] = {"t": "time", "c": "channel"}
 def check_axes(axes: str, name: str) -> None:
     """Raise InputError U151 for axes that an OME-Zarr image cannot have: positions, or no plane."""
     if "P" in axes or "Y" not in axes:
-        one = "predict one position after the other" if "P" in axes else "use x.tif"
-        raise InputError(
-            "U151", f"OME-Zarr has no place for the axes {axes} of {name}", f"use x.zarr, or {one}"
-        )
+        what = f"OME-Zarr has no place for the axes {axes} of {name}"
+        raise InputError("U151", what, "use x.zarr or x.tif")
 
 
 def order_axes(axes: str) -> tuple[int, ...]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_unet.arrays.keys import complete_key
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -41,12 +43,7 @@ class Planes:
         self.dtype = dtype
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        keys = list(key) if isinstance(key, tuple) else [key]
-        if Ellipsis in keys:
-            i = keys.index(Ellipsis)
-            keys[i : i + 1] = [slice(None)] * (self.ndim - len(keys) + 1)
-        n = len(self._lead)
-        keys += [slice(None)] * (n - len(keys))
+        keys, n = complete_key(key, self.ndim), len(self._lead)
         wanted = [range(size)[k] for size, k in zip(self._lead, keys[:n], strict=True)]
         kept = [len(numbers) for numbers in wanted if isinstance(numbers, range)]
         ranges = [numbers if isinstance(numbers, range) else [numbers] for numbers in wanted]

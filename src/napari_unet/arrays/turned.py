@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_unet.arrays.keys import complete_key
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -58,13 +60,13 @@ class Turned:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        keys = self._complete(key)
+        keys = complete_key(key, self.ndim)
         kept = [axis for axis in self.order if isinstance(keys[axis], slice)]
         block = np.asarray(self.array[tuple(keys[axis] for axis in self.order)])
         return block.transpose([kept.index(axis) for axis in sorted(kept)])
 
     def __setitem__(self, key: Any, values: Any) -> None:
-        keys = self._complete(key)
+        keys = complete_key(key, self.ndim)
         kept = [axis for axis in self.order if isinstance(keys[axis], slice)]
         ours = sorted(kept)
         shape = [len(range(*keys[axis].indices(self.shape[axis]))) for axis in ours]
@@ -78,10 +80,3 @@ class Turned:
     def _turn(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
         here = dict(zip(self.order, sizes, strict=True))
         return tuple(here[axis] for axis in range(self.ndim))
-
-    def _complete(self, key: Any) -> list[Any]:
-        keys = list(key) if isinstance(key, tuple) else [key]
-        if Ellipsis in keys:
-            i = keys.index(Ellipsis)
-            keys[i : i + 1] = [slice(None)] * (self.ndim - len(keys) + 1)
-        return keys + [slice(None)] * (self.ndim - len(keys))

@@ -217,7 +217,7 @@ def check_writable(path: str | PathLike[str]) -> None:
     """
     path = Path(path)
     with storing(path):
-        if path.suffix == ".zarr":
+        if path.suffix.lower() == ".zarr":
             _check_replaceable(path)
         elif path.is_dir():
             raise StorageError("U130", f"{path} is a folder", "choose the name of a file")

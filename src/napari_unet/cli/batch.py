@@ -58,9 +58,11 @@ class Task:
     def __str__(self) -> str:
         if self.error is not None:
             return f"{self.image}: {in_one_line(self.error)}"
-        if "words" in self.summary:  # a plan, or nothing was to do
+        if "words" in self.summary:  # a plan
             return f"{self.image}: {self.summary['words']}"
         tiles, computed = self.summary["tiles"], self.summary["computed"]
+        if not computed:
+            return f"{self.image}: {self.out} is there"
         share = "" if computed == tiles else f"{computed} of "
         elapsed_s = self.summary["elapsed_s"]
         return f"{self.image}: {share}{tiles} tile(s) in {elapsed_s:.1f} s: {self.out}"

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.arrays.axes import lead_shape, result_axes, spatial_shape
+from napari_unet.arrays.ome_zarr import is_zarr
 from napari_unet.arrays.writing import check_apart
 from napari_unet.cli.batch import FORMATS, Task, list_images, list_tasks, names_several, run_each
 from napari_unet.cli.following import INTERRUPTED, follow
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from napari_unet.arrays.axes import Picture
     from napari_unet.events import PredictEvent
+    from napari_unet.inference.plan import Plan
     from napari_unet.library.card import Card
 
     Start = Callable[[Task], Generator[PredictEvent, Any, None]]
@@ -147,19 +149,7 @@ def _tasks(arguments: argparse.Namespace, several: bool) -> list[Task]:
 def _starter(arguments: argparse.Namespace, config: PredictConfig) -> Start:
     """Return what begins a task, in this process or on a cluster."""
     apart = arguments.workers is not None or arguments.scheduler is not None
-    begin = _distributed(arguments, config) if apart else _here(arguments, config)
-
-    def start(task: Task) -> Generator[PredictEvent, Any, None]:
-        if arguments.resume and task.out.is_file():  # a TIFF is there once it is complete
-            return _told(task, computed=0, words=f"{task.out} is there")
-        return begin(task)
-
-    return start
-
-
-def _told(task: Task, **summary: Any) -> Generator[PredictEvent, Any, None]:
-    """Say something as a finished job, for which nothing was computed."""
-    yield Finished(str(task.out), summary)
+    return _distributed(arguments, config) if apart else _here(arguments, config)
 
 
 def _here(arguments: argparse.Namespace, config: PredictConfig) -> Start:
@@ -176,12 +166,17 @@ def _here(arguments: argparse.Namespace, config: PredictConfig) -> Start:
         if arguments.plan:
             picture, settings = open_image(picture, model), choose_outputs(settings, model)
             plan = make_task(model, picture, settings).plan
-            return _told(task, words=str(plan), plan=asdict(plan))
+            return _told(task, plan)
         return predict(
             model, picture, task.out, settings, resume=arguments.resume, truth=task.labels
         )
 
     return start
+
+
+def _told(task: Task, plan: Plan) -> Generator[PredictEvent, Any, None]:
+    """Say the plan as a finished job, for which nothing was computed."""
+    yield Finished(str(task.out), {"words": str(plan), "plan": asdict(plan)})
 
 
 def _distributed(arguments: argparse.Namespace, config: PredictConfig) -> Start:
@@ -198,8 +193,11 @@ def _distributed(arguments: argparse.Namespace, config: PredictConfig) -> Start:
 
     def start(task: Task) -> Generator[PredictEvent, Any, None]:
         image, settings = task.image, config
-        if arguments.level is not None:
+        if arguments.level:
             image = image / str(arguments.level)  # a level of an OME-Zarr by its path
+            if not is_zarr(task.image):
+                what = f"--level with workers, and {task.image}, which is no OME-Zarr"
+                raise InputError("U151", what, "predict its level without workers")
         if arguments.region is not None:
             picture = _open(task.image, arguments, card)
             settings = _in_region(config, arguments.region, picture, card)

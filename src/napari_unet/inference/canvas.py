@@ -25,6 +25,32 @@ if TYPE_CHECKING:
 
 HIDDEN = ".classes"  # where classes lie that only instances are made from
 
+# Bytes that writing a pixel takes beyond its logits: as such, and per channel.
+WRITING: Mapping[str, tuple[int, int]] = {
+    "classes": (10, 4),
+    "probabilities": (10, 8),
+    "values": (0, 20),
+    "uncertainty": (8, 38),
+    "loss": (42, 20),
+}
+MASKING = 16  # the same for an outline
+
+
+def writing_bytes(outputs: Sequence[str], channels: int, *, outlined: bool) -> int:
+    """Return how much memory a `Canvas` takes while it writes a tile, per pixel, at most.
+
+    Parameters
+    ----------
+    outputs : sequence of str
+        What is written, one after the other; none: classes.
+    channels : int
+        Of the logits, which do not count.
+    outlined : bool
+        Whether the region has an outline.
+    """
+    costs = [WRITING.get(name, WRITING["classes"]) for name in outputs or ("classes",)]
+    return max(fixed + each * max(2, channels) for fixed, each in costs) + MASKING * outlined
+
 
 class Canvas:
     """One array per output, of the size of the region, filled tile by tile.
@@ -41,7 +67,8 @@ class Canvas:
 
     def __init__(self, task: Task, outputs: Outputs, truth: Truth | None = None) -> None:
         self.task, self.outputs, self.truth = task, outputs, truth
-        self.label_values = np.asarray([c.value for c in task.model.card.classes])
+        values = [c.value for c in task.model.card.classes]
+        self.label_values = np.asarray(values, np.min_scalar_type(max(values, default=0)))
         self.strides: Mapping[str, tuple[int, ...]] = {}  # pixels per cell of each gate
         if "attention" in task.config.outputs:
             self.strides = gate_strides(task.model.card.model)
@@ -107,11 +134,14 @@ class Canvas:
         """Return how much the passes differ: their standard deviation, of the worst channel."""
         target = self.task.model.card.target
         plain = self.task.config.passes == "dropout"  # is then no draw
-        told = np.stack([
-            restore(m["logits"], target) if target else probabilities(m["logits"])
-            for m in maps[int(plain) :]
-        ])  # fmt: skip
-        return np.asarray(told.std(axis=0, dtype=np.float64).max(axis=0), np.float32)
+        mean, squares = np.zeros((2, 1))
+        for n, each in enumerate(maps[int(plain) :], 1):  # Welford: no pass is kept
+            logits = each["logits"]
+            told = restore(logits, target) if target else probabilities(logits)
+            off = told - mean
+            mean = mean + off / n
+            squares = squares + off * (told - mean)
+        return np.asarray(np.sqrt(squares.max(axis=0) / n), np.float32)
 
     def _create(self, name: str) -> Any:
         """Make an array with one element per pixel (and channel)."""
@@ -121,7 +151,7 @@ class Canvas:
         first = ""
         attrs: dict[str, Any] = {}
         if name in {"classes", HIDDEN}:
-            dtype = np.min_scalar_type(int(self.label_values.max()))
+            dtype = self.label_values.dtype
             attrs["classes"] = [c.model_dump() for c in card.classes]
         elif name == "instances":
             dtype = np.uint32

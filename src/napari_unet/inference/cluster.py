@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 EVERY_S = 1.0  # how often is looked whether a worker is gone
 PATIENCE_S = 10.0  # for an answer that is there, and for a scheduler
-GONE = ("closing", "closed", "failed")  # of what starts a worker again when it dies
+START_S = 120.0  # that a worker of this computer may take to start
+GONE = frozenset({"closing", "closed", "failed"})  # of what starts a worker again when it dies
 LOCAL = "127.0.0.1"  # nothing outside of this computer reaches it
 NO_PAGES: Mapping[str, Any] = {  # no web page of the cluster's state
     "distributed.scheduler.http.routes": [],
@@ -65,13 +66,19 @@ class Workers(Generic[Task]):
         """Return the addresses of the workers that have nothing to do."""
         return sorted(self.there() - {address for _, address, _ in self._running.values()})
 
-    @property
-    def ended(self) -> bool:
-        """Whether the workers were started here, and none will come back."""
+    def ended(self, alone_s: float) -> bool:
+        """Tell whether the workers were started here, and none will come back.
+
+        Parameters
+        ----------
+        alone_s : float
+            For how long none was there.
+        """
         cluster = self._client.cluster
         if cluster is None:
             return False
-        return all(worker.status.name in GONE for worker in cluster.workers.values())
+        states = {worker.status.name for worker in cluster.workers.values()}
+        return states <= GONE or alone_s > START_S
 
     @property
     def busy(self) -> int:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     Predicted = Generator[PredictEvent, Sequence[float] | None, None]
 
 TRIES = 2  # how many workers may die of a tile
+ENDINGS = 3  # how often all workers are started anew
 NAMED = 5  # tiles in a message
 SHARE_S = 1.0  # how long a share should take: much more than to hand it out
 
@@ -122,7 +123,11 @@ def predict_distributed(
             plan=task.plan,
         )
         filling = _Filling(task, ledger, job)
+        yield from filling.say(Started(filling.clock.total))
         yield from filling.run(client)
+    while filling.left:  # the workers died while they started: dask gives them up
+        with open_cluster(workers, scheduler) as client:
+            yield from filling.run(client)
     with closing(predict(opened, image, out, config, resume=True)) as ended:
         yield from _count(ended, filling.clock)
 
@@ -160,21 +165,25 @@ class _Filling:
         self._deaths: Counter[Cells] = Counter()
         self._lost: list[Cell] = []
         self._begun_s: dict[Cells, float] = {}
-        self._alone = False
+        self._alone_s: float | None = None  # since when no worker is there
+        self._ended = False
+        self._endings = 0
         self._n_workers = 1
         self._tiles_s: deque[float] = deque([SHARE_S], RECENT)  # per tile, as the last shares took
 
     def run(self, client: Client) -> Predicted:
-        """Have all tiles filled.
+        """Have all tiles filled, unless all workers end and none of them comes back.
 
-        Raises InputError of what a worker found wrong, and U161 when tiles are missing.
+        Raises InputError of what a worker found wrong, U160 when workers end too often, and U161
+        when tiles are missing.
         """
-        workers = Workers(client, fill)
+        workers, self._alone_s = Workers(client, fill), None
         try:
-            yield from self._say(Started(self.clock.total))
-            while workers.busy or len(self.queue) or self._again:
+            while workers.busy or self.left:
                 free = workers.free()
                 yield from self._look_for(workers, free)
+                if self._ended:
+                    return
                 self._n_workers = max(1, len(free) + workers.busy)
                 for address in free:
                     if cells := self._next():
@@ -187,20 +196,27 @@ class _Filling:
         if self._lost:
             raise self._incomplete()
 
-    def _say(self, event: PredictEvent) -> Predicted:
+    @property
+    def left(self) -> int:
+        """How many tiles or strips wait for a worker."""
+        return len(self.queue) + len(self._again)
+
+    def say(self, event: PredictEvent) -> Predicted:
         point = yield event
         if point is not None:
             self.queue.aim(point)
 
     def _look_for(self, workers: Workers[Share], free: Sequence[str]) -> Predicted:
-        """Say when there is no worker at all; give up where none will come."""
-        alone, before = not (free or workers.busy), self._alone
-        self._alone = alone
-        if alone and workers.ended:
-            what = "the workers of this computer ended, and none of them comes back"
+        """Say when there is no worker at all; note where none will come."""
+        now_s, before_s = time.perf_counter(), self._alone_s
+        self._alone_s = None if free or workers.busy else before_s or now_s
+        if self._alone_s is not None and before_s is None:
+            yield from self.say(Noted("there is no worker: waiting for one"))
+        self._ended = self._alone_s is not None and workers.ended(now_s - self._alone_s)
+        self._endings += self._ended
+        if self._endings > ENDINGS:
+            what = "the workers of this computer ended, and so did others in their place"
             raise InputError("U160", what, "resume with fewer workers, or without")
-        if alone and not before:
-            yield from self._say(Noted("there is no worker: waiting for one"))
 
     def _next(self) -> Cells:
         """Return the cells of the next share; () when there is none."""
@@ -218,17 +234,17 @@ class _Filling:
         if isinstance(answer, Failed):
             raise InputError(answer.code, answer.what, answer.remedy)
         if answer is None:
-            yield from self._say(Noted(self._bury(cells)))
+            yield from self.say(Noted(self._bury(cells)))
             return
         self._tiles_s.append(took_s / len(cells))
         for words in answer:
-            yield from self._say(Noted(words))
+            yield from self.say(Noted(words))
         for cell in cells:
             self.ledger.mark(cell)
             at = corners(self.task.grid, cell)
             self.clock.tick()
             done, total = self.clock.done, self.clock.total
-            yield from self._say(TileDone(done, total, *at, self._left_s()))
+            yield from self.say(TileDone(done, total, *at, self._left_s()))
 
     def _left_s(self) -> float | None:
         """Estimate the time that is left; None while the workers still open the model."""

@@ -39,7 +39,7 @@ SILENCE_S = 0.5  # then a word is due
 RECENT = 32  # tiles that the time left is estimated from
 
 
-@dataclass
+@dataclass(eq=False)
 class _Strip:
     """Windows of a plane that run through the network together, top to bottom."""
 

@@ -110,7 +110,7 @@ def read_plan(group: Any, made_of: Mapping[str, Any], name: str) -> Plan | None:
     """
     if not len(group):
         return None
-    found = group[LEDGER].attrs.asdict() if LEDGER in group else {}
+    found = group.get(LEDGER, group).attrs.asdict()  # a complete group says it itself
     if not {"made_of", "plan"} <= set(found):
         what = f"{name} does not say which of its tiles are written"
         raise InputError("U151", what, "predict it again, without resuming")

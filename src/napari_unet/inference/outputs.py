@@ -133,6 +133,22 @@ class Outputs:
         note = read_note(Path(self.path)) if self._is_tiff else ""
         return json.loads(note)[MADE_OF] if note.startswith(f'{{"{MADE_OF}"') else None
 
+    def is_there(self, made_of: Any) -> bool:
+        """Tell whether a TIFF is finished already; of a group its attribute tells.
+
+        Raises InputError U151 for one that was made of something else, unless an unfinished one
+        lies beside it, which takes its place.
+        """
+        if not self._is_tiff or not Path(self.path).is_file():
+            return False
+        same: bool = self.made_of == made_of
+        if same:
+            shutil.rmtree(self.place, ignore_errors=True)  # left behind by a crash
+        elif not self.resumed:
+            what = f"{self.path} is there, and was made of another image, model or settings"
+            raise InputError("U151", what, "resume with the same, or choose another name")
+        return same
+
     @property
     def group(self) -> Any:
         """The zarr group of the result, made on first use; None for a mapping."""
@@ -253,7 +269,14 @@ class Outputs:
             shutil.rmtree(self.place, ignore_errors=True)
         elif self._memory is None:
             with self.storing():
-                self.group.attrs[COMPLETE] = True
+                self._close_group()
+
+    def _close_group(self) -> None:
+        """Mark a group as complete, and remove the ledger: readers take any array for pixels."""
+        known = self.group[LEDGER].attrs.asdict() if LEDGER in self.group else {}
+        self.group.attrs.update({**known, COMPLETE: True})
+        if LEDGER in self.group:
+            del self.group[LEDGER]
 
     @property
     def _places(self) -> dict[str, str]:

@@ -82,11 +82,12 @@ def _flow(runner: FlowRunner, size: Sequence[int]) -> Flow:
 def _run(runner: FlowRunner, flow: Flow) -> float:
     """Return the seconds that a flow takes."""
     mode, columns = runner.mode, [b - a for a, b in flow.box[1:]]
+    generator = torch.Generator(mode.device).manual_seed(0)
     start = time.perf_counter()
     with torch.inference_mode():
         for a, b in flow.blocks:
             shape = (1, runner.graph.nodes[0].channels, b - a, *columns)
-            block = torch.rand(shape, device=mode.device).to(
+            block = torch.rand(shape, generator=generator, device=mode.device).to(
                 mode.dtype, memory_format=LAYOUT[len(columns) + 1]
             )
             for _name, _row, piece in flow.push(block):

@@ -13,14 +13,23 @@ import torch
 from napari_unet.arrays.axes import spatial_shape
 from napari_unet.arrays.chunks import CHUNK
 from napari_unet.config import InputError
+from napari_unet.inference.canvas import writing_bytes
+from napari_unet.inference.grid import Grid
+from napari_unet.inference.orientations import orientations
 from napari_unet.inference.pace import fastest_backend, measure_pace
 from napari_unet.inference.regions import choose_region
 from napari_unet.models.backends import available_backends
 from napari_unet.models.graph import IMAGE
 from napari_unet.models.precision import bf16_pays, half_dtype
-from napari_unet.models.schedule import Schedule, count_macs, estimate_bytes, find_boxes
+from napari_unet.models.schedule import (
+    Schedule,
+    count_macs,
+    estimate_bytes,
+    estimate_whole,
+    find_boxes,
+)
 from napari_unet.models.strips import FlowRunner, Mode
-from napari_unet.tiling import AUTO_TILE
+from napari_unet.tiling import AUTO_TILE, tile_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,16 +40,16 @@ if TYPE_CHECKING:
     from napari_unet.inference.model import Model
     from napari_unet.inference.regions import Region
     from napari_unet.models.graph import Box
-    from napari_unet.tiling import Window
+    from napari_unet.tiling import Geometry, Window
 
-ROWS: Mapping[int, int] = {1: 8192, 2: 32, 3: 16}  # pushed at a time on a CPU, by dimension
+PUSHED: Mapping[int, int] = {1: 2**13, 2: 2**16, 3: 2**19}  # pixels at a time on a CPU
 WIDE = 8  # times as many on an accelerator, which wants large pieces
 SHARE = 0.5  # of the memory that is free
 SPARE = 1.25  # of the memory for maps: what was measured was at most so much above the estimate
 AROUND = 96 * 2**20  # bytes: the sample of grey values; zarr and its threads
 BAND_PIXELS = 2**22  # read in one piece, 16 MiB as float32
 READ_COPIES = 6  # of such a piece: as it lies in the file, mirrored, normalised, one ahead
-COPIES = 4  # of the logits of a tile: gathered, exponentials, probabilities, being written
+COPIES = 2  # of the logits of a tile: one is gathered while another is being written
 LARGEST = 4  # times the automatic tile: larger ones answer late
 WASTE = 0.25  # operations beyond the whole from which on larger tiles are tried
 GIB = 2**30
@@ -89,7 +98,8 @@ class Plan:
         edges, margin = _times(self.tile), _times(self.margin)
         tiles = f"{self.tiles:,} tile{'s' if self.tiles > 1 else ''} of {edges} pixels"
         if self.way == "rows":
-            tiles = f"streaming {self.rows} rows at a time into {tiles}"
+            rows = f"{self.rows} row{'s' if self.rows > 1 else ''}"
+            tiles = f"streaming {rows} at a time into {tiles}"
         words = [
             f"{tiles} (margin {margin})",
             f"{self.redundant:.0%} computed twice" if self.redundant > 0.005 else "nothing twice",
@@ -130,7 +140,29 @@ def plan_prediction(
         U150 for a region beyond the image; U161 when the smallest pieces need more memory than
         `config.memory_gib`; as `half_dtype` for a precision that cannot be had.
     """
+    if config.threads:
+        torch.set_num_threads(config.threads)
     return _Planner(model, picture, config).plan(interactive=interactive, timed=timed)
+
+
+def choose_rows(tile: Sequence[int], geometry: Geometry, pushed: int) -> int:
+    """Return how many rows of a tile enter the network at a time: whole steps of it.
+
+    Few rows stay in the cache; too few, and preparing the weights for each block takes longer
+    than the block.
+
+    Parameters
+    ----------
+    tile : sequence of int
+        Its edges in pixels.
+    geometry : Geometry
+        Of the network.
+    pushed : int
+        About how many pixels are to enter at a time.
+    """
+    length, *columns = (t + 2 * n for t, n in zip(tile, geometry.context, strict=True))
+    step = geometry.step[0]
+    return max(1, min(pushed // math.prod(columns), length) // step) * step
 
 
 class _Planner:
@@ -145,33 +177,39 @@ class _Planner:
         if on_cpu and self.dtype == torch.bfloat16 and not self._bf16_pays():
             self.dtype = torch.float32
         gates = "attention" in config.outputs
-        mode = Mode(model.device, self.dtype, self._rows(), gates)
+        mode = Mode(model.device, self.dtype, gates=gates)
         shape = spatial_shape(picture, self.ndim)
+        self._divided = 1
         self.runner = FlowRunner(model.network, card.model, model.geometry, shape, mode)
+        self.shape = shape
+        self.backend: Backend = "torch"
 
     def plan(self, *, interactive: bool, timed: bool) -> Plan:
         """Return the plan."""
-        backend = self._backend()
+        once = self._macs(self.region.shape, rows=False)
+        self.backend = self._backend(once)
         apart = isinstance(self.config.tile, int) or "uncertainty" in self.config.outputs
-        apart |= self.config.outline is not None or backend != "torch"
+        apart |= self.config.outline is not None or self.backend != "torch"
         rows = not apart and (self.config.tile == "rows" or not interactive)
         tile = self._fit(self._first_guess(rows=rows), rows=rows)
+        self.runner.rows = self._rows(tile)
         macs = self._macs(tile, rows=rows)
-        tiles = math.prod(-(-n // t) for n, t in zip(self.region.shape, tile, strict=True))
-        positions = math.prod(self.region.lead_shape)
+        grid = Grid(self.region, tile)
+        tiles = grid.size if self.region.outline is None else int(grid.reached().sum())
         seconds = None
         if timed:
-            seconds = positions * macs * measure_pace(self.runner)
+            work = macs * math.prod(self.region.lead_shape) * tiles / grid.size
+            seconds = work * self._passes() * measure_pace(self.runner)
         return Plan(
             way="rows" if rows else "tiles",
             tile=tile,
             rows=self.runner.rows,
             margin=self.model.geometry.context,
-            redundant=macs / self._macs(self.region.shape, rows=rows) - 1,
+            redundant=macs / once - 1,
             bytes=self._bytes(tile, rows=rows),
             seconds=seconds,
-            tiles=tiles * positions,
-            backend=backend,
+            tiles=tiles,
+            backend=self.backend,
             precision=str(self.dtype).removeprefix("torch."),
         )
 
@@ -181,22 +219,31 @@ class _Planner:
         image = torch.zeros(1, config.in_channels, *size, device=self.model.device)
         return bf16_pays(self.model.network, image)
 
-    def _backend(self) -> Backend:
-        """Return what computes: of what is installed the fastest, if it is much work."""
+    def _passes(self) -> int:
+        """Return how often every tile passes the network, at most."""
+        turned = len(orientations(self.ndim, rotations=True))
+        passes = {"orientations": turned, "dropout": 1 + self.config.dropout_passes}
+        return passes[self.config.passes] if "uncertainty" in self.config.outputs else 1
+
+    def _backend(self, macs: float) -> Backend:
+        """Return what computes: of what is installed the fastest, if `macs` are much work."""
         if self.config.backend != "auto":
             return self.config.backend
         plain = self.model.device.type == "cpu" and self.dtype == torch.float32
         plain &= not {"attention", "uncertainty"} & set(self.config.outputs)
-        much = self._macs(self.region.shape, rows=False) * math.prod(self.region.lead_shape) > MUCH
+        plain &= self.config.tile != "rows"  # the others know no rows
+        much = macs * math.prod(self.region.lead_shape) > MUCH
         if not plain or not much or available_backends() == ("torch",):
+            return "torch"
+        self.backend = "openvino"  # as any other: it computes whole tiles
+        if self._bytes(self._first_guess(rows=False), rows=False) > self._budget():
             return "torch"
         return fastest_backend(self.model, self.runner, self.region.shape)
 
-    def _rows(self) -> int:
-        """Return how many rows go in at a time: whole steps of the network."""
-        step = self.model.geometry.step[0]
-        rows = ROWS[self.ndim] * (1 if self.model.device.type == "cpu" else WIDE)
-        return max(1, rows // step) * step
+    def _rows(self, tile: Sequence[int]) -> int:
+        """Return how many rows of a tile go in at a time, fewer where memory was short."""
+        pushed = PUSHED[self.ndim] * (1 if self.model.device.type == "cpu" else WIDE)
+        return choose_rows(tile, self.model.geometry, pushed // self._divided)
 
     def _first_guess(self, *, rows: bool) -> tuple[int, ...]:
         """Return the edges of a tile that memory may still be too small for."""
@@ -217,9 +264,10 @@ class _Planner:
         while self._bytes(tile, rows=rows) > budget:
             smaller = self._shrink(tile, rows=rows)
             if smaller is None:
-                if self.runner.halve():
-                    continue
-                return self._give_up(tile, rows=rows)
+                if self._rows(tile) == self.model.geometry.step[0]:
+                    return self._give_up(tile, rows=rows)
+                self._divided *= 2
+                continue
             tile = smaller
         if not rows and not isinstance(self.config.tile, int):
             tile = self._enlarge(tile, budget)
@@ -284,17 +332,35 @@ class _Planner:
         return tuple(windows)
 
     def _bytes(self, tile: Sequence[int], *, rows: bool) -> int:
-        """Estimate what a tile takes: maps, what is read ahead, and the logits."""
-        runner, config = self.runner, self.model.card.model
-        boxes = find_boxes(runner.graph, runner.sizes, runner.boxes(self._middle(tile, rows=rows)))
-        schedule = Schedule(runner.graph, runner.sizes, boxes, runner.rows)
-        maps = estimate_bytes(schedule, torch.empty(0, dtype=self.dtype).element_size())
+        """Estimate what a tile takes: maps, what is read ahead, the logits, and writing them."""
+        runner, channels = self.runner, self.model.card.model.in_channels
+        sizes, boxes = self._maps(self._middle(tile, rows=rows))
         length, *columns = (b - a for a, b in boxes[IMAGE])
         row = math.prod(columns)
-        band = min(length * row, max(runner.rows * row, BAND_PIXELS))
-        read = 4 * READ_COPIES * config.in_channels * band
-        told = 4 * COPIES * max(2, config.classes) * math.prod(tile)
+        if self.backend == "torch":
+            pushed = self._rows(tile)
+            schedule = Schedule(runner.graph, sizes, boxes, pushed)
+            maps = estimate_bytes(schedule, torch.empty(0, dtype=self.dtype).element_size())
+        else:
+            pushed, maps = length, estimate_whole(runner.graph, sizes)
+        band = min(length * row, max(pushed * row, BAND_PIXELS))
+        read = 4 * READ_COPIES * channels * band
+        classes = self.model.card.model.classes
+        written = writing_bytes(self.config.outputs, classes, outlined=bool(self.region.outline))
+        told = (4 * classes * COPIES * self._passes() + written) * math.prod(tile)
         return AROUND + round(SPARE * maps) + read + told
+
+    def _maps(self, window: Window) -> tuple[list[tuple[int, ...]], list[Box]]:
+        """Return the sizes of all maps, and which part of them a window is computed from.
+
+        Other programs compute every layer on all that a tile reads.
+        """
+        runner = self.runner
+        if self.backend == "torch":
+            return runner.sizes, find_boxes(runner.graph, runner.sizes, runner.boxes(window))
+        read = tile_at(window, self.shape, self.model.geometry).read
+        sizes = runner.graph.sizes([w.stop - w.start for w in read])
+        return sizes, [tuple((0, n) for n in size) for size in sizes]
 
     def _macs(self, tile: Sequence[int], *, rows: bool) -> float:
         """Count the multiply-adds of the region in tiles: a plan is a product of its axes."""
@@ -305,7 +371,7 @@ class _Planner:
             length = n if rows and axis == 0 else edge
             for cut, times in self._cuts(axis, length):
                 window = (*self.region.space[:axis], cut, *self.region.space[axis + 1 :])
-                boxes = find_boxes(runner.graph, runner.sizes, runner.boxes(window))
+                _, boxes = self._maps(window)
                 for total, box in zip(totals, boxes, strict=True):
                     total[axis] += times * max(0, box[axis][1] - box[axis][0])
         lengths: list[Box] = [tuple((0, n) for n in total) for total in totals]

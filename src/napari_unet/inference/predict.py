@@ -93,7 +93,7 @@ def predict(
     outputs.check_axes(result_axes(picture, model.card.model.ndim), picture.name)
     plan = read_plan(outputs.group, made, outputs.path) if outputs.resumed else None
     task = make_task(model, picture, config, plan, interactive=focus is not None)
-    there = resume and outputs.made_of == made  # a TIFF; of a group its attribute tells
+    there = resume and outputs.is_there(made)
     if there or (plan is not None and outputs.group.attrs.get(COMPLETE)):
         yield _finished(outputs, task, 0, 0.0)
         return

@@ -12,9 +12,12 @@ from napari_unet.inference.grid import Grid
 from napari_unet.inference.plan import plan_prediction
 from napari_unet.inference.regions import choose_region
 from napari_unet.library.folders import WEIGHTS
+from napari_unet.models.backends import available_backends
 from napari_unet.models.geometry import gate_strides
 
 if TYPE_CHECKING:
+    import torch
+
     from napari_unet.arrays.axes import Picture
     from napari_unet.config import PredictConfig
     from napari_unet.inference.model import Model
@@ -74,12 +77,29 @@ def make_task(
     Raises
     ------
     InputError
-        U150 for a region that does not lie in the image.
+        U150 for a region that does not lie in the image; U151 for a plan that cannot be followed
+        on this computer.
     """
     region = choose_region(config, picture, model.card.model.ndim)
-    plan = plan or plan_prediction(model, picture, config, interactive=interactive)
+    if plan is None:
+        plan = plan_prediction(model, picture, config, interactive=interactive)
+    elif not _is_possible(plan, model.device):
+        raise InputError(
+            "U151",
+            f"the result was begun with backend {plan.backend} in {plan.precision}, "
+            f"which {model.device} here does not have",
+            "resume where it was begun, or predict it again, without resuming",
+        )
     config = config.model_copy(update={"precision": plan.precision, "backend": plan.backend})
     return Task(model, picture, config, plan, Grid(region, plan.tile))
+
+
+def _is_possible(plan: Plan, device: torch.device) -> bool:
+    """Tell whether a plan that was made before, perhaps elsewhere, can be followed."""
+    if plan.backend != "torch" and device.type != "cpu":
+        return False
+    half = plan.precision == "float16" and device.type == "cpu"
+    return plan.backend in available_backends() and not half
 
 
 def made_of(model: Model, picture: Picture, config: PredictConfig) -> dict[str, Any]:

@@ -254,7 +254,8 @@ def _combine(node: Node, sources: Sequence[Tensor]) -> Tensor:
         return sources[0] * sources[1]
     if node.kind != "pass":
         raise NotImplementedError(f"{node.kind} is not known here")
-    return sources[0][:, slice(*node.part)]
+    part = sources[0][:, slice(*node.part)]
+    return part if node.after else part.clone()  # what it is a part of may move in its buffer
 
 
 def _run(layers: Sequence[nn.Module | None], result: Tensor, *, own: bool) -> Tensor:

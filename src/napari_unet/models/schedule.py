@@ -196,3 +196,20 @@ def estimate_bytes(schedule: Schedule, itemsize: int = FLOAT_BYTES) -> int:
             break
     buffers = sum(n * size for n, size, b in zip(most_held, row, buffered, strict=True) if b)
     return most + buffers
+
+
+def estimate_whole(graph: Graph, sizes: Sequence[Sequence[int]]) -> int:
+    """Return the most memory that maps of these sizes take, one layer after the other, whole.
+
+    In float32; a map is given back once the last layer that takes it has run.
+    """
+    last = {source: i for i, node in enumerate(graph.nodes) for source in node.inputs}
+    held: dict[int, int] = {}
+    most = 0
+    for i, node in enumerate(graph.nodes):
+        held[i] = FLOAT_BYTES * node.channels * math.prod(sizes[i])
+        most = max(most, sum(held.values()))
+        for source in node.inputs:
+            if last[source] == i:
+                held.pop(source, None)
+    return most

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,7 +24,7 @@ from napari_unet.models.tiles import gate_tile
 from napari_unet.tiling import Tile, Window, cut, tile_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
 
@@ -124,7 +126,8 @@ class FlowRunner:
     def halve(self) -> bool:
         """Push half as many rows at a time, down to one step of the network."""
         half = max(self.geometry.step[0], self.rows // 2)
-        smaller, self.rows = half < self.rows, half
+        smaller = half < self.rows
+        self.rows = min(half, self.rows)
         return smaller
 
     def flow(self, write: Window) -> Flow:
@@ -150,16 +153,16 @@ class _FlowRun:
         whole = (slice(first[0].start, last[0].stop), *first[1:])
         self._flow = runner.flow(whole)
         self._starts = {name: box[0][0] for name, box in runner.boxes(whole).items()}
-        self._open = [(tile, _empty(runner, tile)) for tile in tiles]
+        self._open: deque[tuple[Tile, dict[str, Box], dict[str, NDArray[np.float32]]]] = deque(
+            (tile, runner.boxes(tile.write), {}) for tile in tiles
+        )
         self._done = dict(self._starts)
         columns = [
             slice(a + f, b + f)
             for (a, b), f in zip(self._flow.box[1:], runner.first[1:], strict=True)
         ]
-        self._seed: int | None = None  # a tile drops out the same cells whenever it is computed
-        if runner.mode.dropout is not None:
-            corner = [runner.mode.dropout, *(w.start for w in whole)]
-            self._seed = int(np.random.SeedSequence(corner).generate_state(1)[0])
+        self._corner = [w.start for w in whole]
+        self._fed = 0
         top = runner.first[0]
         self.reads: Sequence[Window] = [
             (slice(a + top, b + top), *columns) for a, b in self._flow.blocks
@@ -167,10 +170,7 @@ class _FlowRun:
 
     def feed(self, block: NDArray[np.float32]) -> list[tuple[Tile, Maps]]:
         mode = self._runner.mode
-        if self._seed is not None:
-            torch.manual_seed(self._seed)
-            self._seed = None
-        with torch.inference_mode():
+        with torch.inference_mode(), self._dice():
             image = torch.from_numpy(block)[None].to(
                 mode.device, mode.dtype, memory_format=LAYOUT[block.ndim - 1]
             )
@@ -178,26 +178,44 @@ class _FlowRun:
                 self._keep(name, start, piece)
         return self._completed()
 
+    @contextmanager
+    def _dice(self) -> Iterator[None]:
+        """Let a block drop out the same cells whenever it comes; leave torch's state as it was."""
+        mode = self._runner.mode
+        if mode.dropout is None:
+            yield
+            return
+        devices = [mode.device] if mode.device.type == "cuda" else []
+        number = [mode.dropout, *self._corner, self._fed]
+        self._fed += 1
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(int(np.random.SeedSequence(number).generate_state(1)[0]))
+            yield
+
     def _keep(self, name: str, start: int, piece: Tensor) -> None:
         """Put rows of an output where they belong: in one tile, or in several."""
         rows = piece[0].float().cpu().numpy()
         stop = start + rows.shape[1]
-        for tile, maps in self._open:
-            low, high = self._runner.boxes(tile.write)[name][0]
+        for _, boxes, maps in self._open:
+            low, high = boxes[name][0]
+            if low >= stop:
+                break
             a, b = max(start, low), min(stop, high)
             if a < b:
+                if name not in maps:  # memory is taken when the first row comes
+                    shape = (len(rows), *(right - left for left, right in boxes[name]))
+                    maps[name] = np.empty(shape, np.float32)
                 maps[name][:, a - low : b - low] = rows[:, a - start : b - start]
         self._done[name] = max(self._done[name], stop)
 
     def _completed(self) -> list[tuple[Tile, Maps]]:
         found: list[tuple[Tile, Maps]] = []
         while self._open:
-            tile, maps = self._open[0]
-            boxes = self._runner.boxes(tile.write)
+            tile, boxes, maps = self._open[0]
             if any(self._done[name] < box[0][1] for name, box in boxes.items()):
                 break
             found.append((tile, maps))
-            self._open.pop(0)
+            self._open.popleft()
         return found
 
 
@@ -279,13 +297,18 @@ def make_runner(
     Raises
     ------
     InputError
-        U162 for a backend that cannot be had, or is wrong; U151 for dropout or gates with one.
+        U162 for a backend that cannot be had, or is wrong; U151 for dropout, gates, a graphics
+        card or half precision with one.
     """
     if backend == "auto" or backend == "torch":
         return FlowRunner(network, config, geometry, shape, mode)
     if mode.dropout is not None or mode.gates:
         what = f"backend {backend} gives logits only"
         raise InputError("U151", what, "choose backend torch for dropout and attention")
+    if mode.device.type != "cpu" or mode.dtype != torch.float32:
+        found = f"{mode.device} in {str(mode.dtype).removeprefix('torch.')}"
+        what = f"backend {backend} computes on a CPU in float32, not on {found}"
+        raise InputError("U151", what, "choose backend torch")
     compiled = load_backend(backend, network, config, geometry, None)
     return TileRunner(
         lambda image: {"logits": compiled(image)}, config, geometry, shape, mode.device
@@ -301,15 +324,6 @@ def watched(network: nn.Module) -> Callable[[Tensor], Mapping[str, Tensor]]:
         return {"logits": logits, **gates}
 
     return compute
-
-
-def _empty(runner: FlowRunner, tile: Tile) -> dict[str, NDArray[np.float32]]:
-    """Make the arrays of the outputs of a tile."""
-    nodes, outputs = runner.graph.nodes, runner.graph.outputs
-    return {
-        name: np.empty((nodes[outputs[name]].channels, *(b - a for a, b in box)), np.float32)
-        for name, box in runner.boxes(tile.write).items()
-    }
 
 
 def _cells(write: Window, strides: Sequence[int]) -> Window:

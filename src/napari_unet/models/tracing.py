@@ -140,7 +140,7 @@ class _Recorder(TorchFunctionMode):
             name = func.__name__.strip("_")
             if inputs:
                 rules, part = _across(name, args, kwargs or {}, result)
-                self._write("", name, inputs, result, rules, known=name in CROPS, part=part)
+                self._write("", name, inputs, result, rules, part=part)
         return result
 
     def enter(self, name: str, module: nn.Module, _inputs: Any) -> None:
@@ -161,7 +161,6 @@ class _Recorder(TorchFunctionMode):
             name, type(module).__name__, inputs, output,
             tuple(_through(module, axis) for axis, _ in _space(output, first=0)),
             layer=module,
-            known=isinstance(module, Wired | nn.Upsample | Pad),
             parameters=0 if again else count_parameters(module.parameters()),
             macs=_macs(module, inputs[0], output),
             kernel=_per_axis(module.kernel_size, output) if isinstance(module, Wired) else None,
@@ -174,18 +173,16 @@ class _Recorder(TorchFunctionMode):
         inputs: Sequence[Tensor],
         output: Tensor,
         rules: tuple[Rule, ...],
-        *,
-        known: bool,
         **more: Any,
     ) -> None:
-        """Write a step down; `known` says that `rules` are right where the size changes."""
+        """Write a step down; what changes the size in another way than its rules say is refused."""
         sources = tuple(self._made_by[id(x)] for x in inputs)
         sights = tuple(
             reduce(Sight.join, (self._sights[s][axis].through(rule) for s in sources))
             for axis, rule in enumerate(rules)
         )
-        changed = any(n != x.shape[axis] for x in inputs for axis, n in _space(output))
-        if changed and not known:
+        sizes = [rule.size(x.shape[2 + i]) for x in inputs for i, rule in enumerate(rules)]
+        if sizes != [*output.shape[2:]] * len(inputs):
             raise NotImplementedError(f"{name or kind} changes the size in a way not known here")
         self._sights[len(self.steps)] = sights
         self._made_by[id(output)] = len(self.steps)
@@ -242,13 +239,17 @@ def _across(
     windows: dict[int, slice] = {}
     if name == "narrow":
         _, dim, start, *_ = (*args, *settings.values())
-        windows[dim] = slice(start, None)
+        windows[dim % args[0].dim()] = slice(start, None)
     elif name == "getitem":
         given = args[1] if isinstance(args[1], tuple) else (args[1],)
         filled = [slice(None)] * (args[0].dim() - len(given) + given.count(...))
         at = given.index(...) if ... in given else len(given)
         windows = dict(enumerate((*given[:at], *filled, *given[at + 1 :])))
-    starts = {dim: window.start or 0 for dim, window in windows.items()}
+    starts = {
+        dim: window.indices(args[0].shape[dim])[0]
+        for dim, window in windows.items()
+        if window.step in (None, 1)  # others change the size as no rule tells
+    }
     rules = tuple(
         Gather(1, 1, -starts[axis], starts[axis] + n - args[0].shape[axis])
         if axis in starts
