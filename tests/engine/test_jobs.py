@@ -14,10 +14,13 @@ from napari_unet.engine.jobs import (
     ArrayRef,
     Cancel,
     CheckJob,
+    CheckTilesJob,
     CompareJob,
     DescribeJob,
+    Focus,
     Order,
     Pause,
+    PlanJob,
     PredictJob,
     Resume,
     SamplesJob,
@@ -35,6 +38,13 @@ references = st.builds(
     name=names,
 )
 pairs = st.lists(st.tuples(references, references), max_size=3).map(tuple)
+predictions = st.builds(
+    PredictConfig,
+    tile=st.integers(1, 4096) | st.sampled_from(["auto", "rows"]),
+    region=st.none() | st.just(((0, 3), (7, 9))),
+    outline=st.none() | st.just(((0.5, 1.0), (3.0, 7.25), (9.0, 2.0))),
+)
+points = st.lists(st.floats(0, 1e6), min_size=1, max_size=5).map(tuple)
 trainings = st.sampled_from(sorted(RECIPES)).map(TrainConfig.from_recipe)
 orders = st.one_of(
     st.builds(
@@ -47,8 +57,21 @@ orders = st.one_of(
         model=names,
         image=references,
         out=names,
-        config=st.builds(PredictConfig, tile=st.integers(1, 4096) | st.just("auto")),
+        config=predictions,
+        focus=st.none() | points,
+        resume=st.booleans(),
+        truth=st.none() | references,
     ),
+    st.builds(PlanJob, job=names, model=names, image=references, config=predictions),
+    st.builds(
+        CheckTilesJob,
+        job=names,
+        model=names,
+        image=references,
+        config=predictions,
+        seed=st.integers(0, 99),
+    ),
+    st.builds(Focus, job=names, point=points),
     st.builds(DescribeJob, job=names, config=st.builds(ModelConfig, depth=st.integers(1, 8))),
     st.builds(
         CompareJob,

@@ -19,9 +19,12 @@ from napari_unet.engine.jobs import (
     LIMIT_BYTES,
     Cancel,
     CheckJob,
+    CheckTilesJob,
     CompareJob,
     DescribeJob,
+    Focus,
     Pause,
+    PlanJob,
     PredictJob,
     Resume,
     SamplesJob,
@@ -116,13 +119,15 @@ def test_a_prediction_fills_arrays_that_know_their_axes(
         job = PredictJob(job=out.name, model=model, image=image, out=str(out), config=config)
         events = shared.run(job)
         tiles = [event for event in events if isinstance(event, TileDone)]
-        assert kinds(events) == ["Started", *["TileDone"] * 12, "Finished"]
+        told = [kind for kind in kinds(events) if kind not in {"Noted", "Advanced"}]
+        assert told == ["Started", *["TileDone"] * 12, "Finished"]
         assert [event.done for event in tiles] == list(range(1, 13))
         group = zarr.open_group(out, mode="r")
         assert group.attrs["complete"] is True
-        assert dict(group["classes"].attrs) == {"axes": "YX", "spacing": [0.5, 0.25]}
+        plain = {"axes": "YX", "spacing": [0.5, 0.25], "offset": [0, 0]}
+        assert plain.items() <= dict(group["classes"].attrs).items()
         assert group["probabilities"].attrs["axes"] == "KYX"
-        gate = {"axes": "YX", "spacing": [2.0, 1.0], "stride": [4, 4]}  # 4 x 4 pixels a cell
+        gate = plain | {"spacing": [2.0, 1.0], "stride": [4, 4]}  # 4 x 4 pixels a cell
         assert dict(group["attention/gate1"].attrs) == gate
         whole = open_model(model, "cpu").predict(open_picture(image.path, ndim=2))
         np.testing.assert_array_equal(group["classes"][:], whole["classes"])
@@ -198,6 +203,75 @@ def test_a_cancelled_prediction_is_not_complete(
     assert "complete" not in zarr.open_group(out, mode="r").attrs
     shared.run(job)
     assert zarr.open_group(out, mode="r").attrs["complete"] is True
+
+
+def test_a_cancelled_prediction_goes_on(
+    shared: Client, model: str, pairs: Pairs, tmp_path: Path
+) -> None:
+    config = PredictConfig(tile=4, threads=1, device="cpu")
+    jobs = [
+        PredictJob(job=name, model=model, image=pairs[0][0], out=str(tmp_path / out), config=config)
+        for name, out in (("parts", "parts.zarr"), ("whole", "whole.zarr"))
+    ]
+    shared.send(jobs[0])
+    shared.wait_for(TileDone)
+    shared.send(Cancel(job="parts"))
+    first = [e for e in shared.finish("parts") if isinstance(e, TileDone)]
+    events = shared.run(jobs[0].model_copy(update={"resume": True}))
+    tiles = [event for event in events if isinstance(event, TileDone)]
+    assert isinstance(events[-1], Finished)
+    assert events[-1].summary["computed"] == len(tiles)
+    assert len(first) <= events[-1].summary["tiles"] - len(tiles)
+    shared.run(jobs[1])
+    parts, whole = (zarr.open_group(job.out, mode="r")["classes"][:] for job in jobs)
+    np.testing.assert_array_equal(parts, whole)
+
+
+def test_tiles_follow_the_last_point_that_is_looked_at(
+    shared: Client, model: str, pairs: Pairs, tmp_path: Path
+) -> None:
+    """Orders wait while the job is held, so that it is known which tiles come after them."""
+    config = PredictConfig(tile=4, threads=1, device="cpu")
+    job = PredictJob(
+        job="p", model=model, image=pairs[0][0], out=str(tmp_path / "o.zarr"), config=config,
+        focus=(0.0, 0.0),
+    )  # fmt: skip
+    shared.send(job)
+    shared.wait_for(TileDone)
+    points = ((0.0, 55.0), (47.0, 0.0), (47.0, 55.0))
+    shared.send(Pause(job="p"), *(Focus(job="p", point=point) for point in points))
+    shared.send(Focus(job="another", point=(24.0, 0.0)), Resume(job="p"))
+    tiles = [event for event in shared.finish("p") if isinstance(event, TileDone)]
+    starts = [np.array(tile.start) for tile in tiles]
+    at = next(k for k, start in enumerate(starts) if start.sum() > 40)  # the far corner, of 48x56
+    assert tuple(starts[at]) == (44, 52)
+    around = np.array(starts[at : at + 9])
+    assert np.abs(around - starts[at]).max() <= 12
+    assert len({tuple(start) for start in starts}) == len(starts)
+
+
+def test_a_plan_says_what_a_prediction_takes(
+    shared: Client, model: str, pairs: Pairs, tmp_path: Path
+) -> None:
+    config = PredictConfig(tile=16, threads=1, device="cpu")
+    image = pairs[0][0]
+    (plan,) = shared.run(PlanJob(job="plan", model=model, image=image, config=config))
+    job = PredictJob(job="p", model=model, image=image, out=str(tmp_path / "o.zarr"), config=config)
+    done = shared.run(job)[-1]
+    assert plan.summary["tiles"] == done.summary["tiles"] == 12
+    assert plan.summary["words"].startswith("12 tiles of 16")
+    assert plan.summary["seconds"] > 0
+    outside = config.model_copy(update={"region": ((0, 48), (50, 60))})
+    (failed,) = shared.run(PlanJob(job="plan", model=model, image=image, config=outside))
+    assert failed.code == "U150"
+
+
+def test_the_check_compares_tiles_with_one_piece(shared: Client, model: str, pairs: Pairs) -> None:
+    config = PredictConfig(tile=8, threads=1, device="cpu")
+    job = CheckTilesJob(job="c", model=model, image=pairs[0][0], config=config, seed=3)
+    (found,) = shared.run(job)
+    assert isinstance(found, Finished)
+    assert found.summary["largest"] <= 1e-4 * found.summary["spread"]
 
 
 def test_a_paused_job_holds_and_beats_go_on(

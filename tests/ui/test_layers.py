@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import dask.array
 import numpy as np
 import pytest
+import tifffile
 import zarr
 from napari.layers import Image, Labels
 
 from napari_unet.arrays.files import open_picture
+from napari_unet.arrays.writing import write_tiff
 from napari_unet.config import InputError
 from napari_unet.ui.layers import (
     Source,
@@ -19,7 +21,6 @@ from napari_unet.ui.layers import (
     check_pair,
     copy_blocks,
     find_layer,
-    path_of,
     source_of,
     stack_of,
     store,
@@ -83,24 +84,45 @@ def test_words_are_no_pixels(tmp_path: Path) -> None:
     assert raised.value.code == "U116"
 
 
-def test_arrays_on_disk_go_by_their_path(tmp_path: Path) -> None:
-    on_disk = zarr.create_array(tmp_path / "a.zarr", data=values((8, 9)))
-    group = zarr.open_group(tmp_path / "g.zarr", mode="w")
-    inner = group.create_array("deep/er", data=values((8, 9)))
-    np.save(tmp_path / "a.npy", values((8, 9)))
-    memory_map = np.load(tmp_path / "a.npy", mmap_mode="r")
-    assert path_of(on_disk) == tmp_path / "a.zarr"
-    assert path_of(inner) == tmp_path / "g.zarr" / "deep/er"
-    assert path_of(dask.array.from_zarr(on_disk)) == tmp_path / "a.zarr"
-    assert path_of(memory_map) == tmp_path / "a.npy"
+@pytest.mark.parametrize("suffix", ["zarr", "npy", "tif"])
+def test_arrays_on_disk_go_by_their_path(tmp_path: Path, suffix: str) -> None:
+    path, data = tmp_path / f"a.{suffix}", values((8, 9))
+    if suffix == "zarr":
+        array = dask.array.from_zarr(zarr.create_array(path, data=data))
+    elif suffix == "npy":
+        np.save(path, data)
+        array = np.load(path, mmap_mode="r")
+    else:
+        write_tiff(path, data, "YX")
+        array = tifffile.memmap(path, mode="r")
+    layer = Image([array, array[::2, ::2]], multiscale=True)
+    assert store(source_of(layer, "YX"), tmp_path).path == str(path)
+    part = store(source_of(Image(array[1:]), "YX"), tmp_path)
+    np.testing.assert_array_equal(zarr.open_array(part.path)[:], data[1:])
 
 
-def test_what_differs_from_its_file_does_not_go_by_its_path(tmp_path: Path) -> None:
-    on_disk = zarr.create_array(tmp_path / "a.zarr", data=values((8, 9)))
-    np.save(tmp_path / "a.npy", values((8, 9)))
-    memory_map = np.load(tmp_path / "a.npy", mmap_mode="r")
-    for data in (dask.array.from_zarr(on_disk)[1:], memory_map[1:], memory_map.T, on_disk[:]):
-        assert path_of(data) is None
+def test_only_the_part_that_is_needed_is_copied(tmp_path: Path) -> None:
+    read = []
+
+    class Lazy:
+        shape, ndim, dtype = (5, 600, 40), 3, np.dtype("u1")
+
+        def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray[Any, Any]:
+            read.append(key[0])
+            return np.ones(
+                [len(range(*k.indices(n))) for k, n in zip(key, self.shape, strict=True)]
+            )
+
+    window = (slice(2, 4), slice(0, 600), slice(0, 40))
+    source = Source(Lazy(), "TYX", (1.0, 1.0), "lazy")
+    copy = zarr.open_array(store(source, tmp_path, within=window).path)
+    assert copy.shape == Lazy.shape
+    assert {k for key in read for k in range(key.start, key.stop)} == {2, 3}
+    np.testing.assert_array_equal(copy[2:4], 1)
+    nothing = store(source, tmp_path, within=(slice(0, 0),) * 3)
+    n = len(read)
+    assert zarr.open_array(nothing.path).shape == Lazy.shape
+    assert len(read) == n
 
 
 @pytest.mark.parametrize("snapshot", [False, True])

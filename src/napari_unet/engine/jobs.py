@@ -64,6 +64,29 @@ class PredictJob(Config):
     out: str
     config: PredictConfig = PredictConfig()
     focus: tuple[float, ...] | None = Field(None, description="Where the user looks, in pixels.")
+    resume: bool = Field(False, description="Go on with the unfinished result at `out`.")
+    truth: ArrayRef | None = Field(None, description="Labels or values, for the loss.")
+
+
+class PlanJob(Config):
+    """Plan a prediction; answers with Finished.summary: the fields of the plan, and `words`."""
+
+    do: Literal["plan"] = "plan"
+    job: str
+    model: str
+    image: ArrayRef
+    config: PredictConfig = PredictConfig()
+
+
+class CheckTilesJob(Config):
+    """Compare tiles with one piece, on a random window; answers with Finished.summary."""
+
+    do: Literal["check_tiles"] = "check_tiles"
+    job: str
+    model: str
+    image: ArrayRef
+    config: PredictConfig = PredictConfig()
+    seed: int = Field(0, ge=0, description="Of the window.")
 
 
 class DescribeJob(Config):
@@ -117,8 +140,20 @@ class Resume(Config):
     job: str
 
 
-Job = TrainJob | SamplesJob | PredictJob | DescribeJob | CompareJob | CheckJob
-Order = Job | Cancel | Pause | Resume
+class Focus(Config):
+    """Go on where the user looks now; of several that wait, the last one counts."""
+
+    do: Literal["focus"] = "focus"
+    job: str
+    point: tuple[float, ...] = Field(description="Leading, then spatial pixels of the image.")
+
+
+Job = (
+    TrainJob | SamplesJob | PredictJob | PlanJob | CheckTilesJob | DescribeJob | CompareJob
+    | CheckJob
+)  # fmt: skip
+Control = Cancel | Pause | Resume | Focus
+Order = Job | Control
 
 _ORDERS: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="do")])
 

@@ -1,10 +1,10 @@
 """The child process: orders on stdin, events on stdout, one JSON line each.
 
 One job runs at a time, as a generator of events in the main thread. Between two events it
-looks at the orders that came: cancel closes the generator, pause stops asking it. A second
-thread reads stdin, a third beats once a second. When either end of the talk closes, the viewer
-is gone: the job is closed as if it had been cancelled, so that it keeps its work, and whatever
-does not end by itself is ended.
+looks at the orders that came: cancel closes the generator, pause stops asking it, focus is
+sent into it. A second thread reads stdin, a third beats once a second. When either end of the
+talk closes, the viewer is gone: the job is closed as if it had been cancelled, so that it keeps
+its work, and whatever does not end by itself is ended.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from napari_unet.config import InputError
 from napari_unet.engine.jobs import (
     LIMIT_BYTES,
     Cancel,
+    Control,
+    Focus,
     Order,
     Pause,
     Resume,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_unet.engine.jobs import Job
+    from napari_unet.engine.work import JobStream
 
 BEAT_S = 1.0
 GRACE_S = 5.0  # from the end of stdin to the end of the process
@@ -50,6 +53,7 @@ class Server:
         self._gone = threading.Event()  # set when the viewer is
         self._waiting: list[Job] = []
         self._paused = False
+        self._focus: tuple[float, ...] | None = None  # not told to the job yet
 
     def serve(self) -> None:
         """Run jobs until the viewer is gone."""
@@ -61,15 +65,15 @@ class Server:
             order = self._waiting.pop(0) if self._waiting else self._inbox.get()
             if order is None:
                 return
-            if not isinstance(order, Cancel | Pause | Resume):
+            if not isinstance(order, Control):
                 self._run(order)
 
     def _run(self, job: Job) -> None:
         """Run one job to its end, or to its cancellation."""
-        self._paused = False
+        self._paused, self._focus = False, None
         try:
             stream = run_job(job)
-            for event in stream:
+            for event in self._events_of(stream):
                 self._say(event, job.job)
                 if not isinstance(event, Finished) and self._told_to_stop(job):
                     stream.close()
@@ -83,6 +87,15 @@ class Server:
             what = f"{type(error).__name__}: {error}".splitlines()[0]
             details = traceback.format_exc()
             self._say(Failed("U001", what, "report it with these details", details), job.job)
+
+    def _events_of(self, stream: JobStream) -> Iterator[Event]:
+        """Yield the events of a job; what the user looks at is sent into it."""
+        try:
+            while True:
+                focus, self._focus = self._focus, None
+                yield stream.send(focus)
+        except StopIteration:
+            return
 
     def _told_to_stop(self, job: Job) -> bool:
         """Obey the orders that came meanwhile; while paused, wait for the next one."""
@@ -100,6 +113,8 @@ class Server:
                     self._paused = self._paused or name == job.job
                 case Resume(job=name):
                     self._paused = self._paused and name != job.job
+                case Focus(job=name, point=point):
+                    self._focus = point if name == job.job else self._focus
                 case later:
                     self._waiting.append(later)
         return False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import replace
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,25 +15,28 @@ from napari_unet.arrays.writing import create_arrays
 from napari_unet.engine.jobs import (
     ArrayRef,
     CheckJob,
+    CheckTilesJob,
     CompareJob,
     DescribeJob,
     Job,
+    PlanJob,
     PredictJob,
     SamplesJob,
     TrainJob,
 )
-from napari_unet.events import Finished, Started
+from napari_unet.events import Event, Finished, Started
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from napari_unet.arrays.axes import Picture
-    from napari_unet.events import Event
+    from napari_unet.config import PredictConfig
+
+JobStream = Generator[Event, Sequence[float] | None, None]
 
 
-def run_job(job: Job) -> Generator[Event, None, None]:
+def run_job(job: Job) -> JobStream:
     """Return the events of a job, as they happen. Torch is imported here, not before.
 
+    What is sent into it, a point in pixels of the image, reaches a prediction.
     What a job changed for the whole process is undone for the next one: the number of
     threads, and the memory of the graphics card that torch would keep at hand.
     """
@@ -48,35 +52,92 @@ def run_job(job: Job) -> Generator[Event, None, None]:
             torch.accelerator.empty_cache()
 
 
-def _events(job: Job) -> Generator[Event, None, None]:
+def _events(job: Job) -> JobStream:
     match job:
-        case TrainJob():
-            from napari_unet.training.loop import train
-
-            pairs = _pairs(job)
-            yield from train(job.config, pairs, job.folder, parent=job.parent, resume=job.resume)
         case PredictJob():
-            from napari_unet.inference.predict import predict
-            from napari_unet.library.folders import read_card
-
-            image = _picture(job.image, read_card(job.model).model.ndim)
-            yield from predict(job.model, image, job.out, job.config, focus=job.focus)
+            return _predict(job)
+        case PlanJob():
+            return _plan(job)
+        case CheckTilesJob():
+            return _check_tiles(job)
+        case TrainJob():
+            return _train(job)
         case SamplesJob():
-            yield from _samples(job)
-        case DescribeJob():
-            from napari_unet.models.describe import describe
-
-            yield Finished(summary=describe(job.config))
+            return _samples(job)
         case CompareJob():
-            yield from _compare(job)
-        case CheckJob():
-            from napari_unet.inference.model import open_model, probe_difference
-
-            difference = probe_difference(open_model(job.model))
-            yield Finished(job.model, {"probe_difference": difference})
+            return _compare(job)
+        case DescribeJob() | CheckJob():
+            return _examine(job)
 
 
-def _samples(job: SamplesJob) -> Generator[Event, None, None]:
+def _train(job: TrainJob) -> JobStream:
+    from napari_unet.training.loop import train
+
+    pairs = _pairs(job)
+    yield from train(job.config, pairs, job.folder, parent=job.parent, resume=job.resume)
+
+
+def _examine(job: DescribeJob | CheckJob) -> JobStream:
+    if isinstance(job, DescribeJob):
+        from napari_unet.models.describe import describe
+
+        yield Finished(summary=describe(job.config))
+    else:
+        from napari_unet.inference.model import open_model, probe_difference
+
+        difference = probe_difference(open_model(job.model))
+        yield Finished(job.model, {"probe_difference": difference})
+
+
+def _predict(job: PredictJob) -> JobStream:
+    from napari_unet.inference.predict import predict
+    from napari_unet.library.folders import read_card
+
+    card = read_card(job.model)
+    truth = None
+    if job.truth is not None:
+        truth = _picture(job.truth, card.model.ndim, labels=card.kind != "regression")
+    yield from predict(
+        job.model,
+        _picture(job.image, card.model.ndim),
+        job.out,
+        job.config,
+        focus=job.focus,
+        resume=job.resume,
+        truth=truth,
+    )
+
+
+def _plan(job: PlanJob) -> JobStream:
+    from napari_unet.inference.model import open_model
+    from napari_unet.inference.plan import plan_prediction
+
+    _use_threads(job.config)
+    model = open_model(job.model, job.config.device)
+    picture = _picture(job.image, model.card.model.ndim)
+    plan = plan_prediction(model, picture, job.config, interactive=True, timed=True)
+    yield Finished(job.model, {**asdict(plan), "words": str(plan)})
+
+
+def _check_tiles(job: CheckTilesJob) -> JobStream:
+    from napari_unet.inference.check import check_tiles
+    from napari_unet.inference.model import open_model
+
+    _use_threads(job.config)
+    model = open_model(job.model, job.config.device)
+    picture = _picture(job.image, model.card.model.ndim)
+    yield Finished(job.model, check_tiles(model, picture, job.config, job.seed))
+
+
+def _use_threads(config: PredictConfig) -> None:
+    """Compute with as many threads as the prediction would; `run_job` takes that back."""
+    if config.threads:
+        import torch
+
+        torch.set_num_threads(config.threads)
+
+
+def _samples(job: SamplesJob) -> JobStream:
     """Write the patches of the first steps, as the network would get them."""
     from napari_unet.training.loop import prepare
 
@@ -95,7 +156,7 @@ def _samples(job: SamplesJob) -> Generator[Event, None, None]:
     yield Finished(job.out, {"count": job.count})
 
 
-def _compare(job: CompareJob) -> Generator[Event, None, None]:
+def _compare(job: CompareJob) -> JobStream:
     from napari_unet.inference.compare import compare
 
     test = _pairs(job.model_copy(update={"pairs": job.test})) if job.test else None

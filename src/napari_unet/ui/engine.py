@@ -12,14 +12,16 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QApplication
 
-from napari_unet.engine.jobs import Cancel, Pause, Resume
+from napari_unet.engine.jobs import Cancel, Focus, Pause, Resume
 from napari_unet.events import Beat, Event, Failed, Finished, Stopped
 from napari_unet.ui.child import Child
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qtpy.QtWidgets import QWidget
 
-    from napari_unet.engine.jobs import Job
+    from napari_unet.engine.jobs import Control, Job
 
 SILENCE_S = 10.0  # the engine beats once a second
 
@@ -87,6 +89,10 @@ class Engine(QObject):
         """Go on with a paused job."""
         self._order(job, Resume(job=job))
 
+    def focus(self, job: str, point: Sequence[float]) -> None:
+        """Go on with a job where the user looks now."""
+        self._order(job, Focus(job=job, point=tuple(point)))
+
     def abandon(self, job: str) -> None:
         """End the process of a job that nobody waits for any more."""
         child = self._child_of(job)
@@ -132,7 +138,7 @@ class Engine(QObject):
     def _child_of(self, job: str) -> Child | None:
         return next((c for c in self._children if job and c.job == job), None)
 
-    def _order(self, job: str, order: Cancel | Pause | Resume) -> None:
+    def _order(self, job: str, order: Control) -> None:
         child = self._child_of(job)
         if child is not None:
             child.order(order)

@@ -136,7 +136,7 @@ class InspectDock(PredictingDock):
         self._weighing.failed.connect(self.message.mark)
 
     def _on_gates(self) -> None:
-        self.begin(PredictConfig(outputs=("attention",)))
+        self.begin(self.request(PredictConfig(outputs=("attention",))))
 
     def _on_look(self, _value: object = None) -> None:
         """Draw all gates in the chosen colours."""

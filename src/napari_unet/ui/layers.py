@@ -7,21 +7,24 @@ import math
 import uuid
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_unet.arrays.axes import LETTERS, SPACE, adopt_axes, name_axes
+from napari_unet.arrays.files import path_of
 from napari_unet.config import InputError
 from napari_unet.engine.jobs import ArrayRef
 from napari_unet.ui.space import differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from napari.layers import Layer
     from numpy.typing import NDArray
+
+    from napari_unet.tiling import Window
 
 MOST_CHANNELS = 16  # an axis longer than this is not offered as channels
 CHUNK = 512  # pixels per edge in the scratch folder
@@ -228,26 +231,12 @@ def pixels_of(layer: Layer, axes: str) -> tuple[int, ...]:
     return tuple(n for n, letter in zip(shape, axes, strict=True) if letter != "C")
 
 
-def path_of(data: Any) -> Path | None:
-    """Return where an array lies on disk when a file holds exactly it, else None."""
-    if _module(data).startswith("dask"):  # as zarr readers make it, and nothing done to it since
-        data = data.dask.get(f"original-{data.name}")
-    if _module(data).startswith("zarr"):
-        root = getattr(data.store, "root", None)
-        return Path(root) / data.path if root is not None else None
-    if isinstance(data, np.memmap) and str(data.filename).endswith(".npy"):
-        whole = np.load(str(data.filename), mmap_mode="r", allow_pickle=False)
-        same = (whole.offset, whole.shape, whole.dtype, whole.strides)
-        if same == (data.offset, data.shape, data.dtype, data.strides):
-            return Path(str(data.filename))
-    return None
-
-
 def store(
     source: Source,
     folder: Path,
     *,
     snapshot: bool = False,
+    within: Window | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> ArrayRef:
     """Make an array readable for the engine; runs in a worker thread.
@@ -260,6 +249,8 @@ def store(
         The scratch folder.
     snapshot : bool
         Copy even what lies on disk, because the user may go on painting.
+    within : tuple of slice, optional
+        Which part of the array is needed: what is copied has its shape, and is 0 elsewhere.
     stopped : callable
         Asked before each block; true ends the copy.
 
@@ -271,7 +262,7 @@ def store(
     path = None if snapshot else path_of(source.data)
     if path is None:
         path = folder / f"{uuid.uuid4().hex}.zarr"
-        copy_blocks(source.data, path, stopped)
+        copy_blocks(source.data, path, stopped, within)
     return ArrayRef(path=str(path), axes=source.axes, spacing=source.spacing, name=source.name)
 
 
@@ -298,8 +289,13 @@ def store_pairs(
     )
 
 
-def copy_blocks(data: Any, path: Path, stopped: Callable[[], bool] = lambda: False) -> None:
-    """Copy an array to a zarr array at `path`, a few megabytes at a time, in native byte order.
+def copy_blocks(
+    data: Any,
+    path: Path,
+    stopped: Callable[[], bool] = lambda: False,
+    within: Window | None = None,
+) -> None:
+    """Copy an array (or `within` it) to a zarr array at `path`, a few megabytes at a time.
 
     Raises
     ------
@@ -320,7 +316,7 @@ def copy_blocks(data: Any, path: Path, stopped: Callable[[], bool] = lambda: Fal
         dtype=dtype.newbyteorder("="),
         compressors=None,
     )
-    for block in _blocks(data.shape, target.chunks):
+    for block in blocks(data.shape, target.chunks, within):
         if stopped():
             return
         target[block] = np.asarray(data[block])
@@ -335,11 +331,19 @@ def _shrink(chunks: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _blocks(shape: tuple[int, ...], chunks: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
-    """Cut a shape along the chunks: no two blocks write the same one."""
-    ranges = (range(0, n, size) for n, size in zip(shape, chunks, strict=True))
+def blocks(
+    shape: tuple[int, ...], edges: tuple[int, ...], within: Window | None = None
+) -> Iterator[Window]:
+    """Cut a shape, or a part of it, along a grid with these edges."""
+    bounds = within or tuple(slice(0, n) for n in shape)
+    ranges = (
+        range(w.start // size * size, w.stop, size) for size, w in zip(edges, bounds, strict=True)
+    )
     for corner in itertools.product(*ranges):
-        yield tuple(slice(a, a + size) for a, size in zip(corner, chunks, strict=True))
+        yield tuple(
+            slice(max(a, w.start), min(a + size, w.stop))
+            for a, size, w in zip(corner, edges, bounds, strict=True)
+        )
 
 
 def _axes_words(axes: str, shape: tuple[int, ...], ndim: int) -> str:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_unet.config import InputError
 from napari_unet.events import Failed, Finished, Noted, Started, Stopped, TileDone
 from napari_unet.ui.diagnosis import duration
 from napari_unet.ui.dock import Dock
-from napari_unet.ui.prediction import Prediction
+from napari_unet.ui.looking import Looking
+from napari_unet.ui.prediction import Prediction, Request
 from napari_unet.ui.subject import Subject
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import napari.viewer
 
     from napari_unet.config import PredictConfig
-    from napari_unet.engine.jobs import PredictJob
+    from napari_unet.engine.jobs import Job
     from napari_unet.events import Event
 
 
@@ -26,25 +29,32 @@ class PredictingDock(Dock):
         super().__init__(viewer)
         self.subject = Subject(self.find)
         self.prediction = Prediction(viewer, self.engine.scratch, self)
+        self.looking = Looking(viewer, self)
         self.subject.changed.connect(self.check)
         self.subject.model.refused.connect(self.message.error)
         self.prediction.submitted.connect(self._on_submitted)
         self.prediction.refused.connect(self._on_refused)
+        self.looking.moved.connect(self._on_moved)
 
     def check(self) -> None:
         """Allow what can be done with what is chosen, and say why not."""
         raise NotImplementedError
 
-    def begin(self, config: PredictConfig) -> None:
-        """Apply the chosen model to the chosen image."""
+    def request(self, config: PredictConfig) -> Request | None:
+        """Return what the boxes say is to be predicted; None while something is missing."""
         layer, card, source = self.subject.layer, self.subject.card, self.subject.source
         if layer is None or card is None or source is None:
+            return None
+        axes, folder = self.subject.axes.axes, self.subject.model.folder
+        return Request(layer, source, axes, folder, card, config)
+
+    def begin(self, request: Request | None) -> None:
+        """Apply a model to an image."""
+        if request is None:
             return
         self.message.clear()
         self.progress.open("copying the image")
-        self.job = self.prediction.begin(
-            layer, source, self.subject.axes.axes, self.subject.model.folder, card, config
-        )
+        self.job = self.prediction.begin(request)
         self.check()
 
     def fill(self) -> None:
@@ -67,9 +77,7 @@ class PredictingDock(Dock):
                 self.progress.advance(done / total, left_s, f"tile {done} of {total}")
             case Finished(summary=summary):
                 self._settle()
-                tiles, taken = summary.get("tiles", 0), float(summary.get("elapsed_s", 0))
-                words = "1 tile" if tiles == 1 else f"{tiles} tiles"
-                self.message.news(f"done in {duration(taken)} ({words})")
+                self.message.news(_story(summary))
             case Stopped():
                 self._settle()
                 self.message.news("stopped; the tiles that were done are kept")
@@ -78,9 +86,12 @@ class PredictingDock(Dock):
                 self.message.error(InputError(code, what, remedy), details)
 
     def give_up(self, why: str) -> None:
-        """Say that the engine died; nothing half-done is shown as a result."""
-        self.call_off()
-        self.message.error(InputError("U002", why, "press the button again"))
+        """Say that the engine died; the tiles that were done are kept, and named unfinished."""
+        self.prediction.interrupt()
+        self._settle()
+        kept = self.prediction.unfinished
+        remedy = "press Resume for the missing tiles" if kept else "press the button again"
+        self.message.error(InputError("U002", why, remedy))
 
     def call_off(self) -> None:
         """Give up a prediction that has not reached the engine yet."""
@@ -89,10 +100,12 @@ class PredictingDock(Dock):
 
     def shut_down(self) -> None:
         """End what runs for this dock."""
+        self.looking.stop()
+        self.prediction.interrupt()
         self.prediction.abandon()
         super().shut_down()
 
-    def _on_submitted(self, job: PredictJob) -> None:
+    def _on_submitted(self, job: Job) -> None:
         self.progress.phase("opening the model")
         self.engine.submit(job, self)
 
@@ -100,7 +113,22 @@ class PredictingDock(Dock):
         self.call_off()
         self.message.error(error)
 
+    def _on_moved(self) -> None:
+        """Let the tiles come first that the user looks at now."""
+        point = self.prediction.focus() if self.job else None
+        if point is not None:
+            self.engine.focus(self.job, point)
+
     def _settle(self) -> None:
         self.job = ""
         self.progress.close_job()
         self.check()
+
+
+def _story(summary: Mapping[str, Any]) -> str:
+    """Say how a prediction went."""
+    tiles, computed = summary.get("tiles", 0), summary.get("computed")
+    words = "1 tile" if tiles == 1 else f"{tiles:,} tiles"
+    if computed is not None and computed != tiles:
+        words += f", {computed} of them computed now"
+    return f"done in {duration(summary.get('elapsed_s', 0.0))} ({words})"

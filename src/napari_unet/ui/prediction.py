@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -11,8 +14,9 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_unet.engine.jobs import PredictJob
 from napari_unet.events import Failed, Finished, Started, Stopped, TileDone
 from napari_unet.ui.background import Background
+from napari_unet.ui.filling import Filling, fillings, reopen, take_over
 from napari_unet.ui.layers import find_layer, store
-from napari_unet.ui.results import Place, load_results, open_results, result_layers, span
+from napari_unet.ui.results import Place, done_share, open_results, result_axes, result_layers
 from napari_unet.ui.showing import focus, remove, show
 
 if TYPE_CHECKING:
@@ -26,18 +30,55 @@ if TYPE_CHECKING:
     from napari_unet.engine.jobs import ArrayRef
     from napari_unet.events import Event
     from napari_unet.library.card import Card
+    from napari_unet.tiling import Window
     from napari_unet.ui.layers import Source
 
 REFRESH_MS = 250
-LEISURE = 10  # times as long as the last refresh took, so that large layers do not block
+SLOWEST_MS = 2000
+LEISURE = 4  # times as long as it took to draw the last time, so that large layers do not block
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be predicted.
+
+    Parameters
+    ----------
+    layer : Layer
+        The image, or its first channel: results are placed where it is.
+    source : Source
+        The image with all of its channels.
+    axes : str
+        Of the layer.
+    folder, card
+        The model.
+    config : PredictConfig
+        What to compute, and where.
+    out : Path or None
+        Where the result is kept; None: in the scratch folder.
+    truth : Source or None
+        What the loss is measured against.
+    resume : bool
+        Whether to go on with what lies at `out`.
+    """
+
+    layer: Layer
+    source: Source
+    axes: str
+    folder: str
+    card: Card
+    config: PredictConfig
+    out: Path | None = None
+    truth: Source | None = None
+    resume: bool = False
 
 
 class Prediction(QObject):
     """One prediction at a time, and the layers that belong to it.
 
-    A prediction that fails leaves no layer; one that is stopped keeps what was done, with the
-    share in the names of its layers. Layers are looked up by their key each time: the user may
-    delete any of them at any moment.
+    One that ends early keeps the tiles that are done, with their share in the names of its
+    layers; where there are none, no layer is left. Layers are looked up by their key each time:
+    the user may delete any of them at any moment.
     """
 
     submitted = Signal(object)  # PredictJob: for the engine
@@ -48,56 +89,77 @@ class Prediction(QObject):
         super().__init__(parent)
         self.viewer, self._scratch = viewer, scratch
         self.keys: dict[str, object] = {}  # of the layers, by output
-        self._arrays: Mapping[str, Any] = {}
-        self._settings: dict[str, Any] = {}
-        self._share = 0.0
-        self._copying, self._loading = Background(self), Background(self)
+        self.job: PredictJob | None = None  # the last one; resumed as it was
+        self._layer: object = None  # the key of the image
+        self._axes: tuple[int, ...] = ()  # of the image, that a result has
+        self._filled: Mapping[str, Filling] = {}
+        self._landed: list[TileDone] = []  # not taken over yet
+        self._under_way: tuple[list[TileDone], tuple[str, ...]] = [], ()  # being taken over
+        self._running, self._share, self._suffix, self._over = False, 0.0, "", False
+        self._drawing_s = 0.0  # when the last drawing began
+        self._copying, self._taking = Background(self), Background(self)
         self._copying.done.connect(self._on_copied)
         self._copying.failed.connect(self.refused)
-        self._loading.done.connect(self._on_loaded)
-        self._loading.failed.connect(self.refused)
+        self._taking.done.connect(self._on_taken)
+        self._taking.failed.connect(self.refused)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(REFRESH_MS)
-        self._timer.timeout.connect(self.refresh)
+        self._timer.timeout.connect(self._run)
 
-    def begin(
-        self,
-        layer: Layer,
-        source: Source,
-        axes: str,
-        folder: str,
-        card: Card,
-        config: PredictConfig,
-    ) -> str:
-        """Hand an image to the engine; return the name of the job.
+    @property
+    def unfinished(self) -> bool:
+        """Whether it ended early and can go on, in layers that are still there."""
+        layers = self.viewer.layers
+        left = any(find_layer(layers, key) is not None for key in self.keys.values())
+        return bool(self._suffix) and left
 
-        Parameters
-        ----------
-        layer : Layer
-            The image, or its first channel: results are placed where it is.
-        source : Source
-            The image with all of its channels.
-        axes : str
-            Of the layer.
-        folder, card
-            The model.
-        config : PredictConfig
-            What to compute.
-        """
+    @property
+    def behind(self) -> bool:
+        """Whether tiles have landed that are not drawn yet."""
+        return bool(self._landed) or self._taking.busy
+
+    def begin(self, request: Request) -> str:
+        """Hand an image to the engine; return the name of the job."""
         self.abandon()
-        job = uuid.uuid4().hex
-        self._card, self._place = card, Place(layer, axes, card.model.ndim)
-        self._settings = {
-            "job": job,
-            "model": folder,
-            "out": str(self._scratch / f"{job}.zarr"),
-            "config": config,
-            "focus": _spatial(focus(self.viewer, layer), axes, card.model.ndim),
-        }
-        self.keys, self._arrays, self._share = {}, {}, 0.0
-        self._copying.run(_hand_over, source, self._scratch)
+        job, ndim = uuid.uuid4().hex, request.card.model.ndim
+        self._place = Place(request.layer, request.axes, ndim)
+        self._layer, self._axes = request.layer.unique_id, result_axes(request.axes, ndim)
+        self._card, self._out = request.card, request.out or self._scratch / f"{job}.zarr"
+        self._order = partial(
+            PredictJob,
+            job=job,
+            model=request.folder,
+            out=str(self._out),
+            config=request.config,
+            focus=self.focus(),
+            resume=request.resume,
+        )
+        self.keys, self._filled = {}, {}
+        self._share, self._suffix, self.job = 0.0, "", None
+        self._running = True
+        self._copying.run(hand_over, request, self._scratch)
         return job
+
+    def resume(self) -> str:
+        """Go on with the prediction that ended early, in the same layers; return its job."""
+        if self.job is None:
+            return ""
+        self.abandon()
+        self._running = True
+        changes = {"resume": True, "focus": self.focus() or self.job.focus}
+        self.job = self.job.model_copy(update=changes)
+        self._rename("")
+        self.submitted.emit(self.job)
+        return self.job.job
+
+    def focus(self) -> tuple[float, ...] | None:
+        """Return the pixel looked at, leading axes first; None where the image is gone."""
+        layer = find_layer(self.viewer.layers, self._layer)
+        if layer is None:
+            return None
+        pixels = focus(self.viewer, layer)
+        return tuple(pixels[axis] for axis in self._axes)
 
     def take(self, event: Event) -> None:
         """Follow the events of the job."""
@@ -106,59 +168,124 @@ class Prediction(QObject):
                 self._add_layers()
             case TileDone(done=done, total=total):
                 self._share = done / total
-                if not self._timer.isActive():
+                self._landed.append(event)
+                if not (self._timer.isActive() or self._taking.busy):
                     self._timer.start()
             case Finished():
-                self._settle("")
-            case Stopped():
-                self._settle(f" (stopped at {self._share:.0%})")
-            case Failed():
-                self.discard()
+                self._end("")
+            case Stopped() | Failed():
+                self.interrupt()
 
-    def refresh(self) -> None:
-        """Draw what landed since the last time."""
-        started = time.perf_counter()
-        self._each_layer(lambda _output, layer: layer.refresh())
-        spent_ms = 1000 * (time.perf_counter() - started)
-        self._timer.setInterval(max(REFRESH_MS, round(LEISURE * spent_ms)))
+    def interrupt(self) -> None:
+        """Keep what is done and say in the names of the layers how much that is."""
+        if not self._running:
+            return
+        if self._share > 0:
+            self._end(f" (incomplete {math.floor(100 * self._share)} %)")
+        else:
+            self.discard()
 
     def discard(self) -> None:
-        """Take the layers of a failed prediction away."""
+        """Take the layers of a prediction without tiles away."""
         self.abandon()
         for key in self.keys.values():
             remove(self.viewer, key)
-        self.keys = {}
+        self.keys, self._filled = {}, {}
 
     def abandon(self) -> None:
-        """Stop copying, loading and drawing."""
+        """Stop copying, taking over and drawing."""
         self._copying.stop()
-        self._loading.stop()
+        self._taking.stop()
         self._timer.stop()
+        self._landed, self._running, self._over = [], False, False
 
-    def _on_copied(self, image: ArrayRef) -> None:
-        self.submitted.emit(PredictJob(image=image, **self._settings))
+    def _on_copied(self, references: tuple[ArrayRef, ArrayRef | None]) -> None:
+        image, truth = references
+        self.job = self._order(image=image, truth=truth)
+        self.submitted.emit(self.job)
 
     def _add_layers(self) -> None:
-        self._arrays = open_results(self._settings["out"])
-        made = result_layers(self._arrays, self._place, self._card, self._settings["job"])
+        if self._filled or self.job is None:  # resumed: its layers are there
+            return
+        self._filled = fillings(open_results(self._out), self._scratch)
+        made = result_layers(self._filled, self._place, self._card, self.job.job)
         self.keys = {output: show(self.viewer, one) for output, one in made.items()}
+        if self.job.resume:
+            self._share = done_share(self._out)
+            self._run(tuple(self._filled))
 
-    def _settle(self, suffix: str) -> None:
+    def _end(self, suffix: str) -> None:
+        """Take over what is left; small results, and what tiles do not tell of, as a whole."""
         self._timer.stop()
-        self._each_layer(lambda _output, layer: _rename(layer, suffix))
-        self._loading.run(load_results, self._arrays)
+        self._rename(suffix)
+        self._running, self._over = False, True
+        if not suffix:
+            reopen(self._filled, self._out)
+        whole = tuple(o for o, f in self._filled.items() if f.small or f.name == "instances")
+        self._run(() if suffix else whole)
 
-    def _on_loaded(self, loaded: Mapping[str, Any]) -> None:
-        def settle(output: str, layer: Layer) -> None:
-            if output in loaded:
-                layer.data = loaded[output]
-                if output.startswith("attention/"):
-                    layer.contrast_limits = span(loaded[output])
-            else:
-                layer.refresh()
+    def _run(self, whole: tuple[str, ...] = ()) -> None:
+        """Take over what landed since the last time, and `whole` outputs, in a thread."""
+        landed, self._landed = self._landed, []
+        if self._taking.busy:  # that call is forgotten now; its work is not
+            landed, whole = self._under_way[0] + landed, self._under_way[1] + whole
+        self._under_way = landed, whole
+        windows = {o: self._windows(filling, landed) for o, filling in self._filled.items()}
+        self._taking.run(take_over, self._filled, windows, whole)
 
-        self._each_layer(settle)
-        self.settled.emit()
+    @property
+    def _origin(self) -> tuple[int, ...]:
+        """The pixel of the image at which the results begin."""
+        region = (self.job and self.job.config.region) or ()
+        return tuple(start for start, _ in region) or (0,) * len(self._axes)
+
+    def _windows(self, filling: Filling, landed: list[TileDone]) -> list[Window]:
+        return [filling.window(tile.start, tile.stop, self._origin) for tile in landed]
+
+    def _in_sight(self, tiles: list[TileDone]) -> bool:
+        """Whether any of these tiles lies in the slice that is shown."""
+        layer, point = find_layer(self.viewer.layers, self._layer), self.focus()
+        if layer is None or point is None:
+            return True
+        shown = {axis - self.viewer.dims.ndim + layer.ndim for axis in self.viewer.dims.displayed}
+        hidden = [i for i, axis in enumerate(self._axes) if axis not in shown]
+        at = {i: round(point[i]) - self._origin[i] for i in hidden}
+        return any(all(t.start[i] <= at[i] < t.stop[i] for i in hidden) for t in tiles)
+
+    def _on_taken(self, limits: Mapping[str, Any]) -> None:
+        self._drawing_s = time.perf_counter()
+        landed, whole = self._under_way
+        if self._over or whole or self._in_sight(landed):
+            self._each_layer(lambda output, layer: self._draw(output, layer, limits))
+        QTimer.singleShot(0, self._on_drawn)  # when it is painted, too
+
+    def _on_drawn(self) -> None:
+        spent_ms = 1000 * (time.perf_counter() - self._drawing_s)
+        self._timer.setInterval(min(max(REFRESH_MS, round(LEISURE * spent_ms)), SLOWEST_MS))
+        if self._landed:
+            self._timer.start()
+        elif self._over:
+            self._over = False
+            self.settled.emit()
+
+    def _draw(self, output: str, layer: Layer, limits: Mapping[str, Any]) -> None:
+        """Draw a layer again; one that is hidden does nothing."""
+        if output in limits:
+            layer.contrast_limits = limits[output]
+        filling = self._filled[output]
+        if self._over and not filling.small:
+            layer.data = filling.data  # as it is on disk at the end
+        else:
+            layer.refresh(extent=False, thumbnail=self._over)
+
+    def _rename(self, suffix: str) -> None:
+        """Change how the names of all layers end."""
+        before, self._suffix = self._suffix, suffix
+
+        def rename(_output: str, layer: Layer) -> None:
+            layer.name = layer.name.removesuffix(before) + suffix
+
+        self._each_layer(rename)
 
     def _each_layer(self, act: Callable[[str, Layer], None]) -> None:
         for output, key in self.keys.items():
@@ -167,14 +294,27 @@ class Prediction(QObject):
                 act(output, layer)
 
 
-def _hand_over(source: Source, scratch: Path, stopped: Callable[[], bool]) -> ArrayRef:
-    return store(source, scratch, stopped=stopped)
+def needed_window(source: Source, ndim: int, config: PredictConfig) -> Window | None:
+    """Return which part of an image a prediction may read; None: all of it.
+
+    Planes outside of the region are not needed. Of the others every pixel may be: grey values
+    are measured all over a plane.
+    """
+    if config.region is None:
+        return None
+    window = [slice(0, n) for n in source.data.shape]
+    for axis, (start, stop) in zip(result_axes(source.axes, ndim), config.region, strict=True):
+        if source.axes[axis] not in "ZYX"[-ndim:]:
+            window[axis] = slice(start, stop)
+    return tuple(window)
 
 
-def _spatial(pixels: tuple[float, ...], axes: str, ndim: int) -> tuple[float, ...]:
-    """Return the entries of the spatial axes; a colour axis of RGB has none."""
-    return tuple(pixels[axes.index(letter)] for letter in "ZYX"[-ndim:])
-
-
-def _rename(layer: Layer, suffix: str) -> None:
-    layer.name = layer.name + suffix
+def hand_over(
+    request: Request, scratch: Path, stopped: Callable[[], bool]
+) -> tuple[ArrayRef, ArrayRef | None]:
+    """Make an image, and its truth, readable for the engine; runs in a thread."""
+    window = needed_window(request.source, request.card.model.ndim, request.config)
+    image = store(request.source, scratch, within=window, stopped=stopped)
+    if request.truth is None:
+        return image, None
+    return image, store(request.truth, scratch, snapshot=True, stopped=stopped)

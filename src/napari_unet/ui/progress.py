@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 from napari.utils import progress
@@ -11,6 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBox
 from napari_unet.ui.diagnosis import duration
 
 STEPS = 1000  # of the bar
+CALM_S = 0.5  # between two numbers that are shown: the whole window is painted for each
 STOP = "Stop after the current step and keep what was reached."
 
 
@@ -53,6 +55,7 @@ class Progress(QWidget):
         # the window may go while a job runs; a bound method alone would not be kept alive
         self.destroyed.connect(partial(self._activity.close))
         self._stopping = False
+        self._shown_s = 0.0
         self.bar = QProgressBar()
         self.bar.setRange(0, STEPS)
         self.bar.setTextVisible(False)
@@ -93,11 +96,13 @@ class Progress(QWidget):
         """Say what is being done, without knowing how long it takes."""
         self.words.setText(words)
         self.bar.setRange(0, 0)
+        self._shown_s = 0.0
 
     def advance(self, share: float, left_s: float | None, words: str) -> None:
         """Show that `share` (0 to 1) of the job is done."""
-        if self._stopping:
+        if self._stopping or time.monotonic() - self._shown_s < CALM_S:
             return
+        self._shown_s = time.monotonic()
         self.bar.setRange(0, STEPS)
         self.bar.setValue(round(share * STEPS))
         left = "" if left_s is None else f", {duration(left_s)} left"

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import math
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from napari_unet.arrays.writing import TEMPORARY
 from napari_unet.ui.space import section, space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from napari.layers import Layer
-    from numpy.typing import NDArray
 
     from napari_unet.library.card import Card
+    from napari_unet.ui.filling import Filling
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 
 MARK = "napari-unet-lab"  # key of our entry in the metadata of a layer
 SPREADS = 3.0  # of a target, on either side of its mean, that the contrast spans
-SMALL_BYTES = 2**29  # results below this become plain arrays at the end
+LEDGER = "ledger"  # which tiles of a result are written
+LARGEST_LOSS = 2.3  # a true class to which the network gave a probability of 0.1
+
+
+def result_axes(axes: str, ndim: int) -> tuple[int, ...]:
+    """Return which axes of an image its results have: those that are looped over, then space."""
+    space = "ZYX"[-ndim:]
+    lead = [letter for letter in axes if letter not in f"{space}C"]
+    return tuple(axes.index(letter) for letter in (*lead, *space))
 
 
 class Place:
@@ -42,17 +49,23 @@ class Place:
     def __init__(self, layer: Layer, axes: str, ndim: int) -> None:
         self.name = str(layer.name)
         self.ndim = ndim
-        lead = [letter for letter in axes if letter not in "ZYX"[-ndim:] + "C"]
-        self._axes = [axes.index(letter) for letter in (*lead, *"ZYX"[-ndim:])]
+        self._axes = list(result_axes(axes, ndim))
         self._space = space(layer)
         self._width = float(layer.extent.data[1][self._axes[-1]])
 
-    def keywords(self, stride: tuple[float, ...] | None = None) -> dict[str, Any]:
-        """Return the spatial metadata of a result, whose cells cover `stride` pixels."""
-        if stride is None:
-            return section(self._space, self._axes)
-        loops = len(self._axes) - self.ndim
-        return section(self._space, self._axes, stride=(1.0,) * loops + tuple(stride))
+    def keywords(
+        self, stride: Sequence[float] | None = None, offset: Sequence[float] | None = None
+    ) -> dict[str, Any]:
+        """Return the spatial metadata of a result.
+
+        Parameters
+        ----------
+        stride : sequence of float, optional
+            How many pixels of the image its cells cover, per axis.
+        offset : sequence of float, optional
+            The pixel of the image at which it begins, per axis.
+        """
+        return section(self._space, self._axes, stride=stride, start=offset)
 
     def beside(self) -> dict[str, Any]:
         """Return the spatial metadata of a picture that stands to the right of the image."""
@@ -60,125 +73,126 @@ class Place:
         return section(self._space, spatial, start=(*(0.0,) * (self.ndim - 1), 1.05 * self._width))
 
 
-def open_results(path: Path) -> dict[str, Any]:
-    """Open the arrays of a prediction, by name: attention/<gate>, probabilities, classes.
+def open_results(path: str | Path) -> dict[str, Any]:
+    """Open the arrays of a prediction, finished or not, by name, in the order of their layers.
 
-    That is also the order of their layers: the classes come on top, or the values.
+    From the bottom: gates, coarse ones first, then other images, classes or values, objects.
     """
-    zarr = import_module("zarr")
-    group = zarr.open_group(str(path), mode="r")
-    members = dict(group.members(max_depth=None))
-    arrays = {name: member for name, member in members.items() if isinstance(member, zarr.Array)}
+    path = Path(path)
+    if path.name.endswith(".ome.zarr"):
+        from napari_unet.arrays.ome_writing import open_levels
+
+        arrays = {name: levels[0] for name, levels in open_levels(str(path)).items()}
+    else:
+        arrays = _members(group_of(path))
     return {name: arrays[name] for name in sorted(arrays, key=lambda n: _height(n, arrays[n]))}
 
 
-def _height(name: str, array: Any) -> tuple[bool, bool, int]:
-    """Sort gates below, coarse ones first, then probabilities, then classes."""
-    return name in {"classes", "values"}, name == "probabilities", math.prod(array.shape)
+def group_of(path: Path) -> Path:
+    """Return where the arrays of a result lie while it is computed."""
+    hidden = path.suffix.lower() in {".tif", ".tiff"}
+    return path.with_name(f"{TEMPORARY}{path.name}.zarr") if hidden else path
+
+
+def done_share(path: Path) -> float:
+    """Return the share of the tiles of a result that are written, 0 to 1."""
+    group = import_module("zarr").open_group(str(group_of(path)), mode="r")
+    return float((group[LEDGER][...] == 1).mean()) if LEDGER in group else 0.0
+
+
+def _members(path: Path) -> dict[str, Any]:
+    zarr = import_module("zarr")
+    members = zarr.open_group(str(path), mode="r").members(max_depth=None)
+    arrays = {name: member for name, member in members if isinstance(member, zarr.Array)}
+    return {name: arrays[name] for name in arrays if name != LEDGER and not name.startswith(".")}
+
+
+def _height(name: str, array: Any) -> tuple[int, int]:
+    """Sort gates below and what one looks at first on top."""
+    order = ("uncertainty", "loss", "probabilities", "classes", "values", "instances")
+    return order.index(name) if name in order else -1, math.prod(array.shape)
 
 
 def result_layers(
-    arrays: Mapping[str, Any], place: Place, card: Card, job: str
+    fillings: Mapping[str, Filling], place: Place, card: Card, job: str
 ) -> dict[str, LayerTuple]:
-    """Turn the arrays of a prediction into layers.
+    """Turn what a prediction fills in into layers, by output.
 
-    Returns
-    -------
-    dict
-        By output; class k of the probabilities is ``probabilities/k``, channel k of several
-        values ``values/k``. The metadata say which job made the layer.
+    The metadata say which job made the layer.
     """
+    gates = {output: math.prod(f.shape) for output, f in fillings.items() if _is_gate(output)}
+    finest = max(gates, key=lambda output: gates[output], default="")  # the others lie below it
     made: dict[str, LayerTuple] = {}
-    gates = {name: math.prod(a.shape) for name, a in arrays.items() if name.startswith("attention")}
-    finest = max(gates, key=lambda name: gates[name], default="")  # the others lie below it
-    for name, array in arrays.items():
-        if name == "probabilities":
-            planes = _planes(array)
-            for k, label in enumerate(_class_names(card, len(planes))):
-                meta = _image_meta(place, f"{place.name}: probability of {label}", "magma")
-                meta["visible"] = k > 0  # the background says the same in reverse
-                made[f"{name}/{k}"] = (planes[k], meta, "image")
-        elif name.startswith("attention/"):
-            gate = name.removeprefix("attention/")
-            stride = tuple(float(n) for n in array.attrs["stride"])
-            meta = _image_meta(place, f"{place.name}: attention {gate}", "viridis", stride)
-            meta |= {"blending": "translucent", "visible": name == finest}
-            made[name] = (array, meta, "image")
-        elif name == "values":
-            made |= _value_layers(array, place, card)
-        else:
-            meta = {"name": f"{place.name}: {name}", **_label_meta(card), **place.keywords()}
-            made[name] = (array, meta, "labels")
-    for output, (_, meta, _) in made.items():
-        meta["metadata"] = {MARK: {"job": job, "output": output, "model": card.name}}
+    for output, filling in fillings.items():
+        name, shown, kind = _look(output, card)
+        if _is_gate(output):
+            shown["visible"] = output == finest
+        if output == "classes" and "instances" in fillings:
+            shown["visible"] = False  # the objects lie on top
+        meta = {
+            "name": f"{place.name}: {name}",
+            "multiscale": not filling.small,
+            "cache": False,  # chunks change while tiles land
+            "metadata": {MARK: {"job": job, "output": output, "model": card.name}},
+            **shown,
+            **place.keywords(filling.stride, filling.offset),
+        }
+        made[output] = (filling.data, meta, kind)
     return made
 
 
-def _value_layers(array: Any, place: Place, card: Card) -> dict[str, LayerTuple]:
-    """Turn the values of a regression into one image layer for each channel.
-
-    They are shown from three spreads below the mean of the training target to three above.
-    """
-    several = len(card.target) > 1
-    planes = _planes(array) if several else [array]
-    made: dict[str, LayerTuple] = {}
-    for k, (plane, channel) in enumerate(zip(planes, card.target, strict=True)):
-        name = channel.name if several else "values"
-        meta = _image_meta(place, f"{place.name}: {name}", "gray")
-        low, high = (channel.mean + side * SPREADS * channel.spread for side in (-1, 1))
-        meta |= {"contrast_limits": (low, high), "opacity": 1.0, "blending": "translucent"}
-        meta["visible"] = k == 0
-        made[f"values/{k}" if several else "values"] = (plane, meta, "image")
-    return made
+def _is_gate(output: str) -> bool:
+    return output.startswith("attention/")
 
 
-def load_results(
-    arrays: Mapping[str, Any], stopped: Callable[[], bool]
-) -> dict[str, np.ndarray[Any, Any]]:
-    """Read small results into memory, by the keys of `result_layers`; runs in a thread."""
-    loaded: dict[str, np.ndarray[Any, Any]] = {}
-    for name, array in arrays.items():
-        if stopped() or np.prod(array.shape) * array.dtype.itemsize > SMALL_BYTES:
-            continue
-        values = np.asarray(array[:])
-        if name == "probabilities" or "C" in array.attrs.get("axes", ""):
-            loaded.update({f"{name}/{k}": plane for k, plane in enumerate(values)})
-        else:
-            loaded[name] = values
-    return loaded
+def _look(output: str, card: Card) -> tuple[str, dict[str, Any], str]:
+    """Return how an output is called and shown, and as what kind of layer."""
+    base, _, rest = output.partition("/")
+    if base == "probabilities":
+        label = _class_names(card)[int(rest)]
+        shown = _image("magma")
+        shown["visible"] = rest != "0"  # the background says the same in reverse
+        return f"probability of {label}", shown, "image"
+    if base == "attention":
+        return f"attention {rest}", _image("viridis", blending="translucent"), "image"
+    if base == "values":
+        return _values_look(rest, card)
+    if base in {"uncertainty", "loss"}:
+        return base, _doubt_look(base, card), "image"
+    shown = _label_meta(card) if base == "classes" else {"opacity": 0.6}
+    return base, shown, "labels"
 
 
-def span(values: NDArray[Any]) -> tuple[float, float]:
-    """Return the lowest and the highest value, or 0 and 1 where all are alike.
-
-    Gates begin open, so that in a young network all of a map lies near 1.
-    """
-    low, high = float(values.min()), float(values.max())
-    return (low, high) if high > low else (0.0, 1.0)
-
-
-def _planes(array: Any) -> list[Any]:
-    """Cut (K, ...) into K arrays without reading; zarr itself would read."""
-    lazy = import_module("dask.array").from_array(array)
-    return [lazy[k] for k in range(len(lazy))]
+def _values_look(channel: str, card: Card) -> tuple[str, dict[str, Any], str]:
+    """Show values from three spreads below the mean of the training target to three above."""
+    target = card.target[int(channel or 0)]
+    low, high = (target.mean + side * SPREADS * target.spread for side in (-1, 1))
+    shown = _image("gray", blending="translucent") | {"contrast_limits": (low, high)}
+    shown |= {"opacity": 1.0, "visible": channel in {"", "0"}}
+    return target.name if channel else "values", shown, "image"
 
 
-def _class_names(card: Card, n: int) -> list[str]:
+def _doubt_look(output: str, card: Card) -> dict[str, Any]:
+    """Show doubt from none to much; pixels of which nothing is known are NaN, hence see-through."""
+    spread = max((target.spread for target in card.target), default=0.0)
+    most = {"uncertainty": spread or 0.5, "loss": spread**2 or LARGEST_LOSS}[output]
+    shown = _image("inferno", blending="translucent")
+    return shown | {"contrast_limits": (0.0, most), "visible": output == "uncertainty"}
+
+
+def _class_names(card: Card) -> list[str]:
     names = [entry.name for entry in card.classes]
+    n = max(card.model.classes, 2)
     return names if len(names) == n else [f"class {k}" for k in range(n)]
 
 
-def _image_meta(
-    place: Place, name: str, colormap: str, stride: tuple[float, ...] | None = None
-) -> dict[str, Any]:
+def _image(colormap: str, blending: str = "additive") -> dict[str, Any]:
+    """Return how an image of numbers from 0 to 1 is shown; additive, 0 is see-through."""
     return {
-        "name": name,
         "colormap": colormap,
         "contrast_limits": (0.0, 1.0),
         "opacity": 0.6,
-        "blending": "additive",  # what is not computed yet stays see-through
-        "cache": False,  # chunks change while tiles land
-        **place.keywords(stride),
+        "blending": blending,
     }
 
 
@@ -190,5 +204,4 @@ def _label_meta(card: Card) -> dict[str, Any]:
         "colormap": colours,
         "features": {"index": values, "class": [entry.name for entry in card.classes]},
         "opacity": 0.6,
-        "cache": False,
     }
