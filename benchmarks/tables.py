@@ -3,7 +3,7 @@
     python benchmarks/tables.py docs/benchmarks.md results.json tiling.json
 
 A table stands between `<!-- accuracy:begin -->` and `<!-- accuracy:end -->`, or the same with
-`family` or `tiling`. Benchmarks without results stay as they are.
+`family`, `tiling` or `large`. Benchmarks without results stay as they are.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,15 +109,28 @@ FAMILY: Mapping[str, Columns] = {
     },
 }
 TILING: Columns = {
-    **NETWORK,
-    "tiles": lambda run: f"{run['tiles']} of {run['tile_px']} px",
-    "largest difference": lambda run: tiny(run["difference"]),
-    "over the spread": lambda run: tiny(run["difference"] / run["spread"]),
-    "pixels of another class": lambda run: share(run["changed_px"], run["size_px"] ** 2),
-    "pixels read": lambda run: f"{run['read']:.2f}x",
-    "time": lambda run: f"{run['tiles_s'] / run['whole_s']:.2f}x",
-    "peak memory": lambda run: f"{run['tiles_mib']:,.0f} MiB",
-    "in one piece": lambda run: f"{run['whole_mib']:,.0f} MiB",
+    "network": lambda run: run["architecture"],
+    "configuration": configuration,
+    "image": lambda run: f"{run['size_px']} x {run['size_px']}",
+    "way": lambda run: run["way"],
+    "time": lambda run: f"{run['time']:.2f}",
+    "computed twice": lambda run: f"{run['redundant']:.0%}" if run["redundant"] else "nothing",
+    "largest difference in probability": lambda run: tiny(run["difference"]),
+    "pixels of another class": lambda run: f"{run['changed_px']:,}",
+    "peak memory": lambda run: f"{run['peak_mib']:,.0f} MiB",
+}
+LARGE: Columns = {
+    "image": lambda run: f"{run['image_gib']:.1f} GiB, {run['image']}",
+    "predicted": lambda run: f"{run['edge']} x {run['edge']}",
+    "way": lambda run: f"{run['way']}, {'x'.join(map(str, run['tile']))}",
+    "peak memory": lambda run: f"{run['peak_mib']:,.0f} MiB",
+    "as planned": lambda run: f"{run['plan_mib']:,.0f} MiB",
+    "grows by": lambda run: f"{run['slope_mib']:.1f} MiB",
+    "chunks read beyond": lambda run: str(run.get("beyond", "not counted")),
+    "reads per chunk": lambda run: (
+        f"{run['reads'] / run['needed']:.2f}" if "reads" in run else "not counted"
+    ),
+    "megapixels per s": lambda run: f"{run['px'] / run['seconds'] / 1e6:.2f}",
 }
 
 
@@ -147,9 +161,9 @@ def markdown(columns: Columns, runs: Iterable[Run]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def place(run: Run) -> tuple[bool, int, str]:
-    """Say where a row stands: small networks first, architectures as the zoo has them."""
-    return run.get("size") == "paper", list(ARCHITECTURES).index(run["architecture"]), run["name"]
+def place(run: Run) -> tuple[int, int, str]:
+    """Say where a row stands: small images first, architectures as the zoo has them."""
+    return run.get("size_px", 0), list(ARCHITECTURES).index(run["architecture"]), run["name"]
 
 
 def accuracy_tables(runs: Sequence[Run]) -> str:
@@ -173,8 +187,26 @@ def tables_of(datasets: Mapping[str, Columns], runs: Sequence[Run]) -> str:
 
 
 def tiling_table(runs: Sequence[Run]) -> str:
-    """Set one row for each network and tile size."""
+    """Set one row for each network and way."""
     return markdown(TILING, runs)
+
+
+def backends_table(runs: Sequence[Run]) -> str:
+    """Set one row for each network: time over that of the plain one, and its difference."""
+    ways = dict.fromkeys(way for run in runs for way in run["ratios"])
+    return markdown({**NETWORK, **{way: partial(ratio, way) for way in ways}}, runs)
+
+
+def ratio(way: str, run: Run) -> str:
+    """Write a ratio of times and the largest difference over the spread."""
+    if way not in run["ratios"]:
+        return "-"
+    return f"{run['ratios'][way]:.2f} ({tiny(run['differences'][way])})"
+
+
+def large_table(runs: Sequence[Run]) -> str:
+    """Set one row for each image and way."""
+    return markdown(LARGE, runs)
 
 
 def read_results(paths: Iterable[Path]) -> list[Run]:
@@ -202,6 +234,8 @@ TABLES: Mapping[str, Callable[[Sequence[Run]], str]] = {
     "accuracy": accuracy_tables,
     "family": family_tables,
     "tiling": tiling_table,
+    "large": large_table,
+    "backends": backends_table,
 }
 
 

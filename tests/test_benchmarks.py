@@ -146,12 +146,30 @@ def test_the_family_prints_and_keeps_its_table_and_fills_the_page(
 
 def test_tiling_fills_the_page(tmp_path: Path) -> None:
     out, page = tmp_path / "tiling.json", tmp_path / "page.md"
-    small = ("--size", 96, "--tiles", 32, "--repeats", 1, "--architectures", "unet2015")
+    small = ("--sizes", 96, "--seconds", 1, "--repeats", 1, "--architectures", "unet2015")
     printed = run("tiling.py", *small, "--out", out)
-    rows = json.loads(out.read_text())
-    assert [(row["tile_px"], row["tiles"]) for row in rows] == [(32, 9)]
-    assert all(row["difference"] < 1e-4 * row["spread"] for row in rows)
+    rows = {row["way"]: row for row in json.loads(out.read_text())}
+    for way in ("rows", "tiles of 512"):
+        assert rows[way]["logits"] < 1e-4
+        assert rows[way]["redundant"] == 0
     page.write_text((ROOT / "docs/benchmarks.md").read_text("utf-8"), "utf-8")
     for _ in range(2):  # a second time changes nothing
         run("tables.py", page, out)
         assert page.read_text("utf-8").count("\n".join(printed)) == 1
+
+
+def test_large_reads_nothing_beyond_the_margin(tmp_path: Path) -> None:
+    out = tmp_path / "large.json"
+    run("large.py", "--edge", 600, "--base", 4, "--out", out)
+    rows = json.loads(out.read_text())
+    assert [row["way"] for row in rows] == ["rows", "tiles"]
+    assert all(row["beyond"] == 0 and row["chunks"] > 0 for row in rows)
+
+
+def test_instances_are_compared(tmp_path: Path) -> None:
+    assert len(run("instances.py", 128, "--repeats", 1)) == 4
+
+
+def test_backends_are_compared(tmp_path: Path) -> None:
+    small = ("--size", 64, "--base", 4, "--repeats", 1, "--architectures", "unet")
+    assert any("unet" in line for line in run("backends.py", *small))

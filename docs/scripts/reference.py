@@ -94,7 +94,7 @@ you name yourself wins.
 {recipes}
 ## Prediction
 
-{settings_of(PredictConfig, "")}
+{configs_of(PredictConfig)}
 ## Evaluation
 
 What the dock *Evaluate* asks for; `napari-unet evaluate` has `--kind` and `--ignore`.
@@ -142,7 +142,8 @@ def kinds(kind: Any) -> Iterator[str]:
     if get_origin(kind) is Literal:
         yield from (f"`{choice}`" for choice in get_args(kind))
     elif get_origin(kind) is tuple:
-        yield "several of " + ", ".join(kinds(get_args(kind)[0]))
+        how = "several of" if ... in get_args(kind) else "pair of"
+        yield f"{how} {', '.join(kinds(get_args(kind)[0]))}"
     elif hasattr(kind, "__metadata__"):
         yield from kinds(get_args(kind)[0])
     elif get_args(kind):

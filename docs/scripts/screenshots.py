@@ -2,17 +2,21 @@
 
     xvfb-run -a -s "-screen 0 1600x1200x24" python docs/scripts/screenshots.py DATA [SECONDS]
 
-DATA is a folder with `dsb2018/images` and `dsb2018/labels` (Data Science Bowl 2018, CC0). The
-pictures go to docs/images: train.png, predict.png, inspect.png, evaluate.png, compare.png,
-network.png and signals.png of the window, and unet2015.svg, a drawn network.
+DATA is a folder with `dsb2018/images` and `dsb2018/labels` (Data Science Bowl 2018, CC0), or the
+word `filling`, for which no data are needed. The pictures go to docs/images: train.png,
+predict.png, inspect.png, evaluate.png, compare.png, network.png and signals.png of the window,
+unet2015.svg, a drawn network, and filling-1.png to filling-4.png: a large image of made-up cells
+that fills in where one looks.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import napari
 import numpy as np
@@ -20,7 +24,8 @@ from qtpy.QtWidgets import QApplication, QScrollArea
 from skimage.measure import label
 
 from napari_unet.arrays.files import open_picture
-from napari_unet.cli.demo import Lesson
+from napari_unet.arrays.samples import touching_cells
+from napari_unet.cli.demo import Lesson, load_lesson
 from napari_unet.config import ModelConfig
 from napari_unet.inference.model import open_model
 from napari_unet.models.describe import describe
@@ -29,6 +34,10 @@ from napari_unet.ui.demo import Demo
 
 IMAGES = Path(__file__).resolve().parents[1] / "images"
 LEARNED, SIZE = 4, (256, 256)
+LARGE = 6144  # pixels per edge of the image that fills in
+LOOKED_AT = ((1500.0, 1500.0), (4300.0, 3600.0))  # pixels, one after the other
+PATIENCE_S = 600.0  # for the tiles that nobody looks at
+TILES = 24  # that are done before the next look
 
 
 def nuclei(data: Path) -> Lesson:
@@ -72,6 +81,48 @@ def main(data: Path, seconds: float) -> None:
     keep(demo, "signals")
     card = describe(ModelConfig(architecture="unet2015"))
     IMAGES.joinpath("unet2015.svg").write_text(draw(card), encoding="utf-8")
+    viewer.close()
+    fill_in(seconds)
+
+
+def fill_in(seconds: float) -> None:
+    """Predict a large image while looking here and there; keep four frames."""
+    IMAGES.mkdir(exist_ok=True)
+    viewer = napari.Viewer(title="napari-unet-lab")
+    viewer.window.resize(1400, 900)
+    demo = Demo(viewer, load_lesson("cells"), Path(tempfile.mkdtemp()))
+    demo.show_training_images()
+    folder = demo.train(seconds)
+    viewer.layers.clear()
+    QApplication.processEvents()  # napari has still to hear of it
+    viewer.add_image(touching_cells((LARGE, LARGE), seed=7)[0], name="large image")
+    dock = demo.open("Predict")
+    dock.subject.model.choose(folder)
+    dock.form.field("tile").value = "256"
+    viewer.reset_view()
+    camera, whole = viewer.scene.camera, viewer.scene.camera.zoom
+    demo.wait("plan", lambda: "measuring" not in dock.cost.text(), dock)
+    camera.center, camera.zoom = LOOKED_AT[0], 2.2 * whole
+    dock.predict_button.click()
+    for number, point in enumerate(LOOKED_AT, start=1):
+        camera.center = point
+        look(demo, tiles_done(dock) + TILES)
+        keep(demo, f"filling-{number}")
+        dock.progress.pause_button.click()
+    camera.center, camera.zoom = (LARGE / 2, LARGE / 2), whole
+    look(demo, tiles_done(dock) + 1)
+    keep(demo, "filling-3")
+    dock.progress.pause_button.click()
+    demo.wait("the other tiles", lambda: not dock.job, dock, PATIENCE_S)
+    keep(demo, "filling-4")
+
+
+def look(demo: Demo, tiles: int) -> None:
+    """Wait for a number of tiles and hold the prediction there."""
+    dock = demo.docks["Predict"]
+    demo.wait("tiles", lambda: tiles_done(dock) >= tiles, dock)
+    dock.progress.pause_button.click()
+    demo.wait("layers", lambda: not dock.prediction.behind, dock)
 
 
 def inspect(demo: Demo, folder: Path) -> None:
@@ -146,6 +197,12 @@ def plot_signals(demo: Demo) -> None:
     viewer.reset_view()
 
 
+def tiles_done(dock: Any) -> int:
+    """Read off the dock how many tiles are done."""
+    found = re.match(r"tile (\d+)", dock.progress.words.text())
+    return int(found[1]) if found else 0
+
+
 def keep(demo: Demo, name: str) -> None:
     """Take a screenshot of the window to docs/images."""
     demo.screenshot(name)
@@ -153,4 +210,8 @@ def keep(demo: Demo, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 60.0)
+    duration = float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
+    if sys.argv[1] == "filling":
+        fill_in(duration)
+    else:
+        main(Path(sys.argv[1]), duration)
