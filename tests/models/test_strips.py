@@ -310,3 +310,17 @@ def test_the_network_is_left_as_it_was(dropping: tuple[nn.Module, ModelConfig]) 
     assert all(before[name].dtype == after[name].dtype for name in before)
     assert not any(module.training for module in network.modules())
     assert all(value.is_contiguous() for value in after.values())
+
+
+@pytest.mark.parametrize("architecture", ["unet2015", "attention", "residual"])
+def test_a_strip_that_begins_further_down_has_the_same_bits(architecture: str) -> None:
+    """So a stream that was stopped goes on as if it had never been."""
+    torch.manual_seed(0)
+    config = ModelConfig(architecture=architecture, base=16, depth=2)
+    network, geometry, shape = build(config).eval(), measure(config), (200, 61)
+    runner = FlowRunner(network, config, geometry, shape, Mode(CPU, rows=16, top=0))
+    tiles = [Tile((), (slice(a, a + 40), slice(0, 61))) for a in range(0, 200, 40)]
+    whole = [maps["logits"] for _, maps in run(runner, tiles, noise(shape))]
+    for begun in range(1, len(tiles)):
+        part = [maps["logits"] for _, maps in run(runner, tiles[begun:], noise(shape))]
+        np.testing.assert_array_equal(np.hstack(part), np.hstack(whole[begun:]))

@@ -63,6 +63,11 @@ def _score(scores: Mapping[str, float]) -> str:
     return f"Dice {scores['dice']:.4f}" if "dice" in scores else f"MAE {scores['mae']:.4g}"
 
 
+def _left(left_s: float | None) -> str:
+    """Say how long it will take, where that is known."""
+    return "" if left_s is None else f", {left_s:.0f} s left"
+
+
 class _Words:
     """Says on stderr what happens; steps, tiles and shares at most every few seconds."""
 
@@ -79,9 +84,9 @@ class _Words:
                 mark = " (best)" if best else ""
                 self._say(f"epoch {epoch + 1}: loss {loss:.4f}, {_score(scores)}{mark}")
             case Stepped(step=step, loss=loss, left_s=left_s):
-                self._now_and_then(f"step {step}: loss {loss:.4f}, {left_s or 0:.0f} s left")
+                self._now_and_then(f"step {step}: loss {loss:.4f}{_left(left_s)}")
             case TileDone(done=done, total=total, left_s=left_s):
-                self._now_and_then(f"tile {done} of {total}, {left_s or 0:.0f} s left")
+                self._now_and_then(f"tile {done} of {total}{_left(left_s)}")
             case Compared(architecture=name, done=done, total=total):
                 self._say(f"{name}: {done} of {total} networks compared")
             case Saved():

@@ -19,26 +19,23 @@ if TYPE_CHECKING:
     from napari_unet.inference.model import Model
     from napari_unet.models.strips import FlowRunner
 
-ENOUGH = 1e10  # multiply-adds: with fewer, preparing the weights takes much of the time
-TIMES = 100  # as many on an accelerator
-LONGEST_S = 1.0
+ENOUGH_S = 0.25  # in a shorter run, preparing the weights takes much of the time
+LARGEST = 2**12  # pixels per edge of the noise
 
 
 def measure_pace(runner: FlowRunner) -> float:
     """Return the seconds that a multiply-add takes when an image flows through a network.
 
-    Noise is computed, of a size that tells; smaller where that would take long.
+    Noise is computed, of twice the edge each time, until that takes long enough to tell.
     """
-    enough = ENOUGH * (1 if runner.mode.device.type == "cpu" else TIMES)
-    edge, macs, spent_s = 1, 0.0, 0.0
-    while macs < enough and 2 * spent_s < LONGEST_S:
+    edge = 8
+    while True:
         size = [runner.geometry.input_size(axis, edge) for axis in range(len(runner.size))]
         flow = _flow(runner, size)
-        macs, edge = count_macs(flow.graph, flow.boxes), 2 * edge
-        if 4 * macs >= enough:  # the last sizes
-            _run(runner, flow)  # kernels are chosen and memory is taken
-            spent_s = _run(runner, _flow(runner, size))
-    return spent_s / macs
+        spent_s = _run(runner, flow)
+        if spent_s >= ENOUGH_S or edge >= LARGEST:
+            return spent_s / count_macs(flow.graph, flow.boxes)
+        edge *= 2
 
 
 def fastest_backend(model: Model, runner: FlowRunner, shape: Sequence[int]) -> Backend:
@@ -61,7 +58,8 @@ def fastest_backend(model: Model, runner: FlowRunner, shape: Sequence[int]) -> B
     best: Backend = "torch"
     least_s = measure_pace(runner) * whole
     read = tile_at(window, shape, model.geometry).read
-    image = torch.rand(1, model.card.model.in_channels, *(w.stop - w.start for w in read))
+    size = (1, model.card.model.in_channels, *(w.stop - w.start for w in read))
+    image = torch.rand(size, generator=torch.Generator().manual_seed(0))
     for name in ("openvino", "onnxruntime"):
         if name in available_backends():
             compute = load_backend(name, model.network, model.card.model, model.geometry, None)

@@ -134,6 +134,7 @@ class Passes:
             rows=task.plan.rows,
             gates=gates,
             dropout=dropout,
+            top=task.grid.region.space[0].start if task.rows else None,
         )
         return make_runner(
             task.model.network,

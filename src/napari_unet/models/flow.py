@@ -49,6 +49,8 @@ class Flow:
         For each output a start and a stop per axis, in its own cells.
     rows : int
         Rows that come at a time.
+    cuts : sequence of sequence of int, optional
+        From `find_cuts`: rows where each map may begin.
 
     Attributes
     ----------
@@ -59,11 +61,16 @@ class Flow:
     """
 
     def __init__(
-        self, graph: Graph, size: Sequence[int], wanted: Mapping[str, Box], rows: int
+        self,
+        graph: Graph,
+        size: Sequence[int],
+        wanted: Mapping[str, Box],
+        rows: int,
+        cuts: Sequence[Sequence[int]] | None = None,
     ) -> None:
         self.graph = graph
         self.sizes = graph.sizes(size)
-        self.boxes = find_boxes(graph, self.sizes, wanted)
+        self.boxes = find_boxes(graph, self.sizes, wanted, cuts)
         self.schedule = Schedule(graph, self.sizes, self.boxes, rows)
         self.blocks = self.schedule.blocks()
         self.box = self.boxes[IMAGE]

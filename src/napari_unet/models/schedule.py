@@ -7,6 +7,7 @@ the rows for which all it needs is there, once, and keeps what its takers still 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,10 @@ SETTLED = 4  # blocks after which memory grows no more, once every map has begun
 
 
 def find_boxes(
-    graph: Graph, sizes: Sequence[Sequence[int]], wanted: Mapping[str, Box]
+    graph: Graph,
+    sizes: Sequence[Sequence[int]],
+    wanted: Mapping[str, Box],
+    cuts: Sequence[Sequence[int]] | None = None,
 ) -> list[Box]:
     """Return which part of every map the wanted parts of the outputs are made from.
 
@@ -35,6 +39,8 @@ def find_boxes(
         Spatial shape of every map, see `Graph.sizes`.
     wanted : mapping of str to Box
         For each output a start and a stop per axis, in its own cells.
+    cuts : sequence of sequence of int, optional
+        From `find_cuts`: rows where each map may begin.
 
     Returns
     -------
@@ -44,11 +50,14 @@ def find_boxes(
     boxes: list[list[tuple[int, int]]] = [[(n, 0) for n in size] for size in sizes]
     for name, box in wanted.items():
         _grow(boxes[graph.outputs[name]], box)
-    for i in reversed(range(1, len(graph.nodes))):
+    for i in reversed(range(len(graph.nodes))):
         if any(stop <= start for start, stop in boxes[i]):
             continue
-        rules = graph.nodes[i].rules
-        need = [rule.need(*extent) for rule, extent in zip(rules, boxes[i], strict=True)]
+        if cuts is not None:
+            start, stop = boxes[i][0]
+            boxes[i][0] = (cuts[i][bisect_right(cuts[i], start) - 1], stop)
+        pairs = zip(graph.nodes[i].rules, boxes[i], strict=i != IMAGE)
+        need = [rule.need(*extent) for rule, extent in pairs]
         for source in graph.nodes[i].inputs:
             clipped = [
                 (max(a, 0), min(b, n)) for (a, b), n in zip(need, sizes[source], strict=True)
@@ -59,6 +68,26 @@ def find_boxes(
 
 def _grow(box: list[tuple[int, int]], other: Sequence[tuple[int, int]]) -> None:
     box[:] = [(min(a, c), max(b, d)) for (a, b), (c, d) in zip(box, other, strict=True)]
+
+
+def find_cuts(schedule: Schedule) -> list[list[int]]:
+    """Return the rows at which each map begins a block, by going through a schedule.
+
+    What begins there later is computed in the same blocks, hence to the same bits: kernels for
+    blocks of other heights round differently.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Fresh; it is used up.
+    """
+    cuts: list[list[int]] = [[] for _ in schedule.boxes]
+    for first, stop in schedule.blocks():
+        cuts[IMAGE].append(first)
+        for i, start, until in schedule.advance(stop):
+            cuts[i].append(start)
+            schedule.have[i] = until
+    return cuts
 
 
 def count_macs(graph: Graph, boxes: Sequence[Box]) -> float:

@@ -20,6 +20,7 @@ from napari_unet.models.backends import load_backend
 from napari_unet.models.flow import LAYOUT, Flow
 from napari_unet.models.geometry import gate_strides
 from napari_unet.models.graph import make_graph
+from napari_unet.models.schedule import Schedule, find_boxes, find_cuts
 from napari_unet.models.tiles import gate_tile
 from napari_unet.tiling import Tile, Window, cut, tile_at
 
@@ -73,6 +74,9 @@ class Mode:
         Whether the alpha maps of attention gates are wanted.
     dropout : int or None
         Seed of the dropout; None: as in any prediction, nothing is dropped out.
+    top : int or None
+        First row of the image that is predicted, in rows: a strip that begins further down gives
+        the same bits as one from there. None: every strip stands for itself.
     """
 
     device: torch.device
@@ -80,6 +84,7 @@ class Mode:
     rows: int = 64
     gates: bool = False
     dropout: int | None = None
+    top: int | None = None
 
 
 class FlowRunner:
@@ -132,7 +137,12 @@ class FlowRunner:
 
     def flow(self, write: Window) -> Flow:
         """Return the flow that computes a window of the image."""
-        return Flow(self.graph, self.size, self.boxes(write), self.rows)
+        top, cuts = self.mode.top, None
+        if top is not None and top < write[0].start:
+            whole = self.boxes((slice(top, write[0].stop), *write[1:]))
+            boxes = find_boxes(self.graph, self.sizes, whole)
+            cuts = find_cuts(Schedule(self.graph, self.sizes, boxes, self.rows))
+        return Flow(self.graph, self.size, self.boxes(write), self.rows, cuts)
 
     def boxes(self, write: Window) -> dict[str, Box]:
         """Return the cells of every output that lie in a window of the image."""

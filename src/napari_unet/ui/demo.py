@@ -103,8 +103,8 @@ class Demo:
         self.open("Predict")
         dock.subject.model.choose(folder)
         dock.subject.image.key = layer.unique_id
-        for box in dock.outputs.values():
-            box.setChecked(True)
+        for output in ("classes", "probabilities", "attention"):
+            dock.outputs[output].setChecked(True)
         dock.predict_button.click()
         self.wait("prediction", lambda: not dock.job, dock)
         found = [x for x in self.viewer.layers if isinstance(x, napari.layers.Labels)]

@@ -34,6 +34,7 @@ LABELS: Mapping[str, str] = {
     "w0": "height w0",
     "sigma": "reach sigma",
 }
+UNITS: Mapping[str, str] = {"px": "px", "deg": "deg", "s": "s", "gib": "GiB"}
 LARGEST = 10**9  # of a number without an upper bound
 FOLLOWING: Mapping[str, Callable[[Mapping[str, Any]], Sequence[str]]] = {
     "variant": lambda settings: list(ARCHITECTURES[settings["architecture"]].variants),
@@ -283,8 +284,8 @@ def in_words(name: str) -> str:
     if name in LABELS:
         return LABELS[name]
     stem, _, unit = name.rpartition("_")
-    if unit in {"px", "deg", "s"}:
-        return f"{stem.replace('_', ' ')} ({unit})"
+    if unit in UNITS:
+        return f"{stem.replace('_', ' ')} ({UNITS[unit]})"
     return name.replace("_", " ")
 
 

@@ -262,7 +262,7 @@ class PredictDock(PredictingDock):
         self.message.error(error)
 
     def _on_submitted(self, job: Job) -> None:
-        """Wait a while for the warm process that is at work on the cost: a new one starts slower."""
+        """Wait a while for the warm process that is at work on the cost: a new one is slower."""
         if self.cost.busy:
             self._held = job
             self._patience.start()

@@ -97,7 +97,9 @@ def group_of(path: Path) -> Path:
 def done_share(path: Path) -> float:
     """Return the share of the tiles of a result that are written, 0 to 1."""
     group = import_module("zarr").open_group(str(group_of(path)), mode="r")
-    return float((group[LEDGER][...] == 1).mean()) if LEDGER in group else 0.0
+    if LEDGER not in group:  # it goes when the result is complete
+        return float(bool(group.attrs.get("complete")))
+    return float((group[LEDGER][...] == 1).mean())
 
 
 def _members(path: Path) -> dict[str, Any]:

@@ -95,11 +95,12 @@ def read_settings(folder: Path) -> tuple[Path, dict[str, Any]]:
     """
     try:
         group = import_module("zarr").open_group(str(folder), mode="r")
-        made_of = dict(group[LEDGER].attrs["made_of"])
+        finished = bool(group.attrs.get("complete"))
+        made_of = {} if finished else dict(group[LEDGER].attrs["made_of"])
     except (OSError, KeyError, ValueError) as error:
         what = f"{folder.name} does not say which of its tiles are written"
         raise InputError("U151", what, "choose the zarr folder of a result") from error
-    if group.attrs.get("complete"):
+    if finished:
         raise InputError("U151", f"{folder.name} is finished", "open it, or choose another")
     known = {name: made_of[name] for name in SETTINGS if name in made_of}
     known["outline"] = known.get("outline") or None
