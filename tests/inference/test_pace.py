@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
     Models = Callable[..., Model]
 
-MACS = 1e7
-
 
 @pytest.fixture
-def flows(monkeypatch: pytest.MonkeyPatch) -> list[Flow]:
-    """What is computed for a measurement, of which little is enough here."""
-    monkeypatch.setattr(pace, "ENOUGH", MACS)
-    monkeypatch.setattr(pace, "LONGEST_S", 1e9)  # on a slow machine, too
-    run, seen = pace._run, []
+def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], list[Flow]]:
+    """A machine that takes so many seconds for a multiply-add, and what was computed on it."""
 
-    def spy(runner: FlowRunner, flow: Flow) -> float:
-        seen.append(flow)
-        return run(runner, flow)
+    def make(seconds: float) -> list[Flow]:
+        seen: list[Flow] = []
 
-    monkeypatch.setattr(pace, "_run", spy)
-    return seen
+        def spy(_runner: FlowRunner, flow: Flow) -> float:
+            seen.append(flow)
+            return seconds * count_macs(flow.graph, flow.boxes)
+
+        monkeypatch.setattr(pace, "_run", spy)
+        return seen
+
+    return make
 
 
 def runner_of(model: Model, **mode: bool) -> FlowRunner:
@@ -46,43 +46,44 @@ def runner_of(model: Model, **mode: bool) -> FlowRunner:
 
 @pytest.mark.parametrize("form", ["unet", "unet2015", "attention"])
 @pytest.mark.parametrize("ndim", [1, 2, 3])
-def test_enough_is_computed_and_not_much_more(
-    models: Models, flows: list[Flow], form: str, ndim: int
+def test_the_pace_of_a_machine_is_found(
+    models: Models, machine: Callable[[float], list[Flow]], form: str, ndim: int
 ) -> None:
-    """Each size twice: the first time kernels are chosen and memory is taken."""
-    runner = runner_of(models(form, ndim=ndim))
-    assert measure_pace(runner) > 0
-    counts = [count_macs(flow.graph, flow.boxes) for flow in flows]
-    assert counts[::2] == counts[1::2]
-    assert MACS <= counts[-1] < 2 ** (ndim + 1) * MACS or len(counts) == 2
-    assert all(flow.schedule.have[0] == flow.box[0][1] for flow in flows)  # all of it
+    """On sizes that grow until the time is enough, and no further."""
+    flows = machine(1e-7)
+    assert measure_pace(runner_of(models(form, ndim=ndim))) == pytest.approx(1e-7)
+    counts = [1e-7 * count_macs(flow.graph, flow.boxes) for flow in flows]
+    assert all(seconds < pace.ENOUGH_S <= counts[-1] for seconds in counts[:-1])
+    assert counts == sorted(counts)
 
 
-def test_gates_that_are_wanted_do_no_harm(models: Models, flows: list[Flow]) -> None:
+def test_a_slow_machine_computes_once(
+    models: Models, machine: Callable[[float], list[Flow]]
+) -> None:
+    flows = machine(1.0)
+    assert measure_pace(runner_of(models())) == pytest.approx(1.0)
+    assert len(flows) == 1
+
+
+def test_it_ends_on_a_machine_that_takes_no_time(
+    models: Models, machine: Callable[[float], list[Flow]]
+) -> None:
+    flows = machine(0.0)
+    assert measure_pace(runner_of(models())) == 0
+    assert flows[-1].sizes[0][0] >= pace.LARGEST
+
+
+def test_it_is_measured_in_earnest(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "ENOUGH_S", 1e-3)
     assert measure_pace(runner_of(models("attention"), gates=True)) > 0
-    assert flows
 
 
-def test_the_size_of_the_image_does_not_matter(models: Models, flows: list[Flow]) -> None:
+def test_the_size_of_the_image_does_not_matter(
+    models: Models, machine: Callable[[float], list[Flow]]
+) -> None:
     model, sizes = models(), []
     for shape in ((3, 3), (10**6, 10**6)):
-        mode = Mode(torch.device("cpu"), rows=32)
-        geometry = model.geometry
-        measure_pace(FlowRunner(model.network, model.card.model, geometry, shape, mode))
+        flows, mode = machine(1e-7), Mode(torch.device("cpu"), rows=32)
+        measure_pace(FlowRunner(model.network, model.card.model, model.geometry, shape, mode))
         sizes.append([flow.sizes[0] for flow in flows])
-        flows.clear()
     assert sizes[0] == sizes[1]
-
-
-def test_it_ends_on_a_slow_machine(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second is too long: then the first size that tells has to do."""
-    monkeypatch.setattr(pace, "ENOUGH", MACS)
-    times = []
-
-    def slow(_runner: FlowRunner, _flow: Flow) -> float:
-        times.append(pace.LONGEST_S)
-        return pace.LONGEST_S
-
-    monkeypatch.setattr(pace, "_run", slow)
-    measure_pace(runner_of(models()))
-    assert len(times) == 2
