@@ -5,9 +5,10 @@
 
 The networks are as large as in `CONFIGS` and trained for `--seconds` on drawn membranes. All ways
 get the same image and the same weights; the whole image in one plain pass is the reference. Times
-are medians of repeats that take turns in one process. Memory is the peak of a process that does
-nothing else, less what it held with network, image and output at hand. MONAI's rows need MONAI
-(`pip install --no-deps monai`) and are left out without it. In one piece 4096 x 4096 takes 10 GiB.
+are medians of repeats that take turns in one process. Memory is the most that a process which does
+nothing else holds beyond network, image and output, looked at twenty times a second. MONAI's rows
+need MONAI (`pip install --no-deps monai`) and are left out without it. In one piece 4096 x 4096
+takes 10 GiB.
 """
 
 from __future__ import annotations
@@ -178,18 +179,17 @@ class Subject:
 
 def measure_peak(folder: Path, size: int, way: str) -> float:
     """Return the peak of the memory beyond network, image and output, in MiB."""
-    import resource
+    import torch
 
-    import psutil
+    from napari_unet.inference.peak import PeakMemory
 
     subject = Subject(folder, size)
     subject.out.zero_()
     if way.startswith("MONAI"):
         import monai.inferers  # noqa: F401 - its import is no memory of the prediction
-    before = psutil.Process().memory_info().rss
-    subject.go(way)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before) / 2**20
+    with PeakMemory(torch.device("cpu")) as peak:
+        subject.go(way)
+    return peak.mib
 
 
 def compare(folder: Path, size: int, ways: list[str], repeats: int) -> list[Results]:
