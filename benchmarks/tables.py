@@ -117,7 +117,9 @@ TILING: Columns = {
     "computed twice": lambda run: f"{run['redundant']:.0%}" if run["redundant"] else "nothing",
     "largest difference in probability": lambda run: tiny(run["difference"]),
     "pixels of another class": lambda run: f"{run['changed_px']:,}",
-    "peak memory": lambda run: f"{run['peak_mib']:,.0f} MiB",
+    "peak memory": lambda run: (
+        "not measured" if run["peak_mib"] is None else f"{run['peak_mib']:,.0f} MiB"
+    ),
 }
 LARGE: Columns = {
     "image": lambda run: f"{run['image_gib']:.1f} GiB, {run['image']}",
