@@ -106,7 +106,7 @@ class Demo:
         for output in ("classes", "probabilities", "attention"):
             dock.outputs[output].setChecked(True)
         dock.predict_button.click()
-        self.wait("prediction", lambda: not dock.job, dock)
+        self.wait("prediction", lambda: not (dock.job or dock.prediction.behind), dock)
         found = [x for x in self.viewer.layers if isinstance(x, napari.layers.Labels)]
         if dock.message.kind == "error":
             raise SystemExit(f"prediction failed: {dock.message.text()}")
