@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -96,7 +96,7 @@ class Passes:
     def read(self, lead: tuple[int, ...], window: Window, number: int = 0) -> NDArray[np.float32]:
         """Read a window as a pass sees it, mirrored outside, normalised: (C, *window)."""
         view = View(self.task.picture, self.task.ndim, lead)
-        seen: Any = self.each[number].orientation.view(view)
+        seen = self.each[number].orientation.view(view)
         return self.intensity(lead).apply(read_mirrored(seen, window))
 
     def begin(self, windows: Sequence[Window], number: int = 0) -> Run:
