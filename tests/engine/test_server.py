@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 import pytest
 import zarr
 
@@ -30,6 +31,7 @@ from napari_unet.engine.jobs import (
     SamplesJob,
     TrainJob,
 )
+from napari_unet.engine.server import NICENESS
 from napari_unet.events import (
     Beat,
     Compared,
@@ -93,6 +95,15 @@ def test_ready_comes_first_and_beats_come_once_a_second(start: Callable[[], Clie
     os.kill(client.process.pid, signal.SIGINT)  # Ctrl-C in the terminal of the viewer
     client.wait_for(Beat)
     assert client.end() == 0
+
+
+def test_the_window_comes_first(shared: Client) -> None:
+    shared.run(DescribeJob(job="awake", config=SMALL))
+    own, engine = psutil.Process(), psutil.Process(shared.process.pid)
+    if sys.platform == "win32":
+        assert engine.nice() == psutil.BELOW_NORMAL_PRIORITY_CLASS
+    else:
+        assert engine.nice() == min(own.nice() + NICENESS, 19)
 
 
 def test_a_training_tells_its_story_and_leaves_a_model(

@@ -18,6 +18,8 @@ import traceback
 from importlib.metadata import version
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
+import psutil
+
 from napari_unet.config import InputError
 from napari_unet.engine.jobs import (
     LIMIT_BYTES,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 BEAT_S = 1.0
 GRACE_S = 5.0  # from the end of stdin to the end of the process
+NICENESS = 10  # the window comes first; with nothing else to do, a job has the whole computer
 
 
 class Server:
@@ -163,8 +166,15 @@ def main() -> None:
     events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.stdout = sys.stderr
+    step_back()
     Server(sys.stdin.buffer, events).serve()
     os._exit(0)  # threads of torch do not hold up the end
+
+
+def step_back() -> None:
+    """Let other programs come first, the window that waits for this one above all."""
+    lower = psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else NICENESS
+    psutil.Process().nice(lower)
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:

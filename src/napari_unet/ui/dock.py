@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari_unet.events import Saved, Stopped
 from napari_unet.library.folders import CARD, default_root
 from napari_unet.ui.engine import engine_for
+from napari_unet.ui.pace import Pace
 from napari_unet.ui.panel import Panel
 from napari_unet.ui.progress import Progress
 
@@ -24,7 +25,8 @@ class Dock(Panel):
         super().__init__(viewer)
         self.engine = engine_for(self)
         self.root = default_root()
-        self.progress = Progress()
+        self.pace = Pace(self)
+        self.progress = Progress(self.pace)
         self._silent = False
         self.foot.addWidget(self.progress)
         self.engine.happened.connect(self._on_happened)

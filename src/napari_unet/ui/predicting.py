@@ -28,7 +28,7 @@ class PredictingDock(Dock):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
         self.subject = Subject(self.find)
-        self.prediction = Prediction(viewer, self.engine.scratch, self)
+        self.prediction = Prediction(viewer, self.engine.scratch, self.pace)
         self.looking = Looking(viewer, self)
         self.subject.changed.connect(self.check)
         self.subject.model.refused.connect(self.message.error)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 import uuid
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_unet.engine.jobs import PredictJob
 from napari_unet.events import Failed, Finished, Started, Stopped, TileDone
@@ -32,10 +31,7 @@ if TYPE_CHECKING:
     from napari_unet.library.card import Card
     from napari_unet.tiling import Window
     from napari_unet.ui.layers import Source
-
-REFRESH_MS = 250
-SLOWEST_MS = 2000
-LEISURE = 4  # times as long as it took to draw the last time, so that large layers do not block
+    from napari_unet.ui.pace import Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +81,8 @@ class Prediction(QObject):
     refused = Signal(Exception)  # the image could not be handed over
     settled = Signal()  # all layers have their final data
 
-    def __init__(self, viewer: napari.viewer.Viewer, scratch: Path, parent: QObject) -> None:
-        super().__init__(parent)
+    def __init__(self, viewer: napari.viewer.Viewer, scratch: Path, pace: Pace) -> None:
+        super().__init__(pace.parent())
         self.viewer, self._scratch = viewer, scratch
         self.keys: dict[str, object] = {}  # of the layers, by output
         self.job: PredictJob | None = None  # the last one; resumed as it was
@@ -96,16 +92,15 @@ class Prediction(QObject):
         self._landed: list[TileDone] = []  # not taken over yet
         self._under_way: tuple[list[TileDone], tuple[str, ...]] = [], ()  # being taken over
         self._running, self._share, self._suffix, self._over = False, 0.0, "", False
-        self._drawing_s = 0.0  # when the last drawing began
         self._copying, self._taking = Background(self), Background(self)
         self._copying.done.connect(self._on_copied)
         self._copying.failed.connect(self.refused)
         self._taking.done.connect(self._on_taken)
         self._taking.failed.connect(self.refused)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(REFRESH_MS)
-        self._timer.timeout.connect(self._run)
+        self._fresh: list[TileDone] | None = None  # taken over, not drawn yet
+        self._limits: Mapping[str, Any] = {}  # of the contrast, of what was taken over as a whole
+        self._pace = pace
+        self._pace.due.connect(self._on_due)
 
     @property
     def unfinished(self) -> bool:
@@ -117,7 +112,7 @@ class Prediction(QObject):
     @property
     def behind(self) -> bool:
         """Whether tiles have landed that are not drawn yet."""
-        return bool(self._landed) or self._taking.busy
+        return bool(self._landed) or self._taking.busy or self._fresh is not None
 
     def begin(self, request: Request) -> str:
         """Hand an image to the engine; return the name of the job."""
@@ -169,8 +164,8 @@ class Prediction(QObject):
             case TileDone(done=done, total=total):
                 self._share = done / total
                 self._landed.append(event)
-                if not (self._timer.isActive() or self._taking.busy):
-                    self._timer.start()
+                if not self._taking.busy and self._fresh is None:
+                    self._run()
             case Finished():
                 self._end("")
             case Stopped() | Failed():
@@ -196,8 +191,7 @@ class Prediction(QObject):
         """Stop copying, taking over and drawing."""
         self._copying.stop()
         self._taking.stop()
-        self._timer.stop()
-        self._landed, self._running, self._over = [], False, False
+        self._landed, self._fresh, self._running, self._over = [], None, False, False
 
     def _on_copied(self, references: tuple[ArrayRef, ArrayRef | None]) -> None:
         image, truth = references
@@ -216,7 +210,6 @@ class Prediction(QObject):
 
     def _end(self, suffix: str) -> None:
         """Take over what is left; small results, and what tiles do not tell of, as a whole."""
-        self._timer.stop()
         self._rename(suffix)
         self._running, self._over = False, True
         if not suffix:
@@ -253,25 +246,30 @@ class Prediction(QObject):
         return any(all(t.start[i] <= at[i] < t.stop[i] for i in hidden) for t in tiles)
 
     def _on_taken(self, limits: Mapping[str, Any]) -> None:
-        self._drawing_s = time.perf_counter()
         landed, whole = self._under_way
-        if self._over or whole or self._in_sight(landed):
-            self._each_layer(lambda output, layer: self._draw(output, layer, limits))
-        QTimer.singleShot(0, self._on_drawn)  # when it is painted, too
+        first = self._fresh is None
+        self._fresh = [*(self._fresh or ()), *landed]
+        self._limits = {**({} if first else self._limits), **limits}
+        if self._over or whole:
+            self._on_due()
+        else:
+            self._pace.ask()
 
-    def _on_drawn(self) -> None:
-        spent_ms = 1000 * (time.perf_counter() - self._drawing_s)
-        self._timer.setInterval(min(max(REFRESH_MS, round(LEISURE * spent_ms)), SLOWEST_MS))
-        if self._landed:
-            self._timer.start()
-        elif self._over:
+    def _on_due(self) -> None:
+        """Draw what was taken over, and take over what landed meanwhile."""
+        fresh, self._fresh = self._fresh, None
+        if fresh is not None and (self._over or self._limits or self._in_sight(fresh)):
+            self._each_layer(self._draw)
+        if self._landed and not self._taking.busy:
+            self._run()
+        elif self._over and not self._taking.busy and fresh is not None:
             self._over = False
             self.settled.emit()
 
-    def _draw(self, output: str, layer: Layer, limits: Mapping[str, Any]) -> None:
+    def _draw(self, output: str, layer: Layer) -> None:
         """Draw a layer again; one that is hidden does nothing."""
-        if output in limits:
-            layer.contrast_limits = limits[output]
+        if output in self._limits:
+            layer.contrast_limits = self._limits[output]
         filling = self._filled[output]
         if self._over and not filling.small:
             layer.data = filling.data  # as it is on disk at the end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from functools import partial
 
@@ -10,9 +11,10 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.ui.diagnosis import duration
+from napari_unet.ui.pace import Pace
 
 STEPS = 1000  # of the bar
-CALM_S = 0.5  # between two numbers that are shown: the whole window is painted for each
+ACTIVITY_S = 5.0  # between two steps of napari's bar, which paints the window while we wait
 STOP = "Stop after the current step and keep what was reached."
 
 
@@ -21,15 +23,19 @@ class Activity:
 
     def __init__(self) -> None:
         self._bar: progress | None = None
+        self._moved_s = -math.inf
 
     def open(self, words: str) -> None:
         """Show a new bar."""
         self.close()
+        self._moved_s = -math.inf
         self._bar = progress(total=STEPS, desc=words)
 
     def advance(self, step: int) -> None:
-        """Move the bar to `step`."""
-        if self._bar is not None and step > self._bar.n:
+        """Move the bar to `step`, now and then."""
+        due = time.monotonic() - self._moved_s > ACTIVITY_S
+        if self._bar is not None and due and step > self._bar.n:
+            self._moved_s = time.monotonic()
             self._bar.update(step - self._bar.n)
 
     def close(self, _widget: object = None) -> None:
@@ -49,13 +55,16 @@ class Progress(QWidget):
     ended = Signal()  # the user does not want to wait for that
     held = Signal(bool)  # the user pauses (True) or goes on (False)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, pace: Pace | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._activity = Activity()
         # the window may go while a job runs; a bound method alone would not be kept alive
         self.destroyed.connect(partial(self._activity.close))
         self._stopping = False
-        self._shown_s = 0.0
+        self._next: tuple[float, float | None, str] | None = None  # not shown yet
+        self._known = False  # how far it is
+        self._pace = pace or Pace(self)
+        self._pace.due.connect(self._show_next)
         self.bar = QProgressBar()
         self.bar.setRange(0, STEPS)
         self.bar.setTextVisible(False)
@@ -96,17 +105,28 @@ class Progress(QWidget):
         """Say what is being done, without knowing how long it takes."""
         self.words.setText(words)
         self.bar.setRange(0, 0)
-        self._shown_s = 0.0
+        self._next, self._known = None, False
 
     def advance(self, share: float, left_s: float | None, words: str) -> None:
         """Show that `share` (0 to 1) of the job is done."""
-        if self._stopping or time.monotonic() - self._shown_s < CALM_S:
+        if self._stopping:
             return
-        self._shown_s = time.monotonic()
-        self.bar.setRange(0, STEPS)
-        self.bar.setValue(round(share * STEPS))
+        self._next = share, left_s, words
+        if self._known:
+            self._pace.ask()
+        else:
+            self._show_next()
+
+    def _show_next(self) -> None:
+        if self._next is None or self._stopping:
+            return
+        (share, left_s, words), self._next, self._known = self._next, None, True
         left = "" if left_s is None else f", {duration(left_s)} left"
         self.words.setText(words + left)
+        self.bar.setUpdatesEnabled(False)  # it would paint the whole window at once
+        self.bar.setRange(0, STEPS)
+        self.bar.setValue(round(share * STEPS))
+        self.bar.setUpdatesEnabled(True)
         self._activity.advance(round(share * STEPS))
 
     def close_job(self) -> None:

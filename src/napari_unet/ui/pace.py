@@ -1,0 +1,54 @@
+"""When the window shows what is new: together, and less often where painting takes long."""
+
+from __future__ import annotations
+
+import time
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+SHORTEST_MS, LONGEST_MS = 250, 3000  # between two pictures
+FRAME_MS = 16  # a delay that nobody feels
+PATIENCE = 100  # pictures that take longer may delay one in a hundred moments
+
+
+class Pace(QObject):
+    """Calls for one picture of all that is new, at a pace that leaves the window fluid.
+
+    Every change in a dock paints the whole window, which takes a millisecond on a graphics card
+    and tens of them without one. Bar, curves and layers of a dock therefore wait for the same
+    moment, and that moment comes the later, the longer the last picture took.
+    """
+
+    due = Signal()  # show what is new, now
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._began_s = 0.0
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(SHORTEST_MS)
+        self._timer.timeout.connect(self._on_time)
+
+    @property
+    def interval_ms(self) -> int:
+        """Until the next picture, from the moment that somebody asks for it."""
+        return int(self._timer.interval())
+
+    def ask(self) -> None:
+        """Ask for a picture; who asks while another waits gets the same one."""
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def _on_time(self) -> None:
+        self._began_s = time.perf_counter()
+        self.due.emit()
+        QTimer.singleShot(0, self._on_painted)  # after what was posted meanwhile
+
+    def _on_painted(self) -> None:
+        spent_ms = 1000 * (time.perf_counter() - self._began_s)
+        self._timer.setInterval(interval_ms(spent_ms))
+
+
+def interval_ms(spent_ms: float) -> int:
+    """Return how long to wait after a picture that took `spent_ms`, in ms."""
+    return round(min(max(SHORTEST_MS, PATIENCE * (spent_ms - FRAME_MS)), LONGEST_MS))
