@@ -76,6 +76,40 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
+class Previewed:
+    """What a network in training makes of its images by now lies in the zarr group at `path`.
+
+    Each array says in its attributes which pair it belongs to (`pair`; -1: none), on which
+    leading index (`lead`) and at which pixel it begins (`offset`).
+    """
+
+    about: str  # "view": around where the user looks; "loss": of what is held out
+    step: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """Where a network in training is least sure, the worst place first.
+
+    A place is (pair, leading index ..., pixel ...); its doubt is the mean entropy around it over
+    that of a guess, 0 to 1.
+    """
+
+    step: int
+    places: tuple[tuple[int, ...], ...]
+    doubts: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """A training goes on with other labels, of which so many pixels differ."""
+
+    step: int
+    pixels: int
+
+
+@dataclass(frozen=True, slots=True)
 class TileDone:
     """A tile of a prediction was written; `start` and `stop` are its corners in the result.
 
@@ -131,10 +165,12 @@ class Failed:
 
 
 Event = (
-    Ready | Beat | Started | Noted | Stepped | Validated | Saved | TileDone
-    | Advanced | Compared | Finished | Stopped | Failed
+    Ready | Beat | Started | Noted | Stepped | Validated | Saved | Previewed | Doubted
+    | Corrected | TileDone | Advanced | Compared | Finished | Stopped | Failed
 )  # fmt: skip
-TrainEvent = Started | Noted | Stepped | Validated | Saved | Finished
+TrainEvent = (
+    Started | Noted | Stepped | Validated | Saved | Previewed | Doubted | Corrected | Finished
+)
 CompareEvent = TrainEvent | Compared
 PredictEvent = Started | Noted | TileDone | Advanced | Finished
 

@@ -13,6 +13,7 @@ from napari_unet.arrays.source import as_picture
 from napari_unet.config import InputError, LabelConfig
 from napari_unet.library.card import restore
 from napari_unet.library.folders import CONFIG
+from napari_unet.models.tiles import surprise
 from napari_unet.targets.grammar import background_value
 from napari_unet.targets.ridge import carve_ridge
 from napari_unet.targets.values import read_values
@@ -96,7 +97,7 @@ class Truth:
             wrong = restore(logits, self._card.target) - read_values(truth, self._config)[0]
             return np.asarray((wrong**2).mean(axis=0), np.float32)
         index = self._read_classes(view, window)
-        return np.where(index < 0, np.float32(np.nan), _surprise(logits, np.maximum(index, 0)))
+        return np.where(index < 0, np.float32(np.nan), surprise(logits, np.maximum(index, 0)))
 
     def _read_classes(self, view: View, window: Window) -> NDArray[np.intp]:
         """Return the true class index of each pixel; -1 where it is not known."""
@@ -129,15 +130,6 @@ class Truth:
         for k, each in enumerate(self._card.classes):
             index[labels == each.value] = k
         return index
-
-
-def _surprise(logits: NDArray[np.float32], index: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Return -log p of the class `index` (*S) of logits (K, *S); one logit is that of class 1."""
-    z = logits.astype(np.float64)
-    if len(z) == 1:
-        z = np.concatenate([np.zeros_like(z), z])
-    log_sum = np.logaddexp.reduce(z, axis=0)
-    return np.asarray(log_sum - np.take_along_axis(z, index[None], axis=0)[0], np.float32)
 
 
 def _read_labels_config(model: Model) -> LabelConfig:

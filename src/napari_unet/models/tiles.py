@@ -77,6 +77,15 @@ def gate_tile(tile: Tile, strides: Sequence[int]) -> Tile:
     )
 
 
+def surprise(logits: NDArray[Any], index: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Return -log p of the class `index` (*S) of logits (K, *S); one logit is that of class 1."""
+    z = logits.astype(np.float64)
+    if len(z) == 1:
+        z = np.concatenate([np.zeros_like(z), z])
+    log_sum = np.logaddexp.reduce(z, axis=0)
+    return np.asarray(log_sum - np.take_along_axis(z, index[None], axis=0)[0], np.float32)
+
+
 def probabilities(logits: NDArray[Any]) -> NDArray[Any]:
     """Turn logits (K, ...) into probabilities (max(K, 2), ...) that sum to 1 along the first axis.
 
