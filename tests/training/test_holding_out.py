@@ -138,7 +138,7 @@ def test_scribbles_in_a_corner_are_parted_in_that_corner() -> None:
 
 def test_each_class_is_in_both_where_one_block_has_not_all() -> None:
     truth, weights = np.zeros((200, 200), np.uint16), np.zeros((200, 200), np.float32)
-    weights[5:10, 5:60] = weights[150:155, 120:190] = 1
+    weights[5:10, 5:55] = weights[150:155, 115:190] = 1
     truth[150:155] = 1
     image = np.zeros((1, 200, 200), np.float32)
     split = hold_out([Source(image, truth, weights, "")], asked(), geometry(8, 2))
