@@ -32,6 +32,7 @@ from napari_unet.metrics.pixels import class_scores, confusion, mean_scores
 from napari_unet.metrics.ranking import rank_table
 from napari_unet.metrics.tabulate import to_csv
 from napari_unet.models.device import choose_device
+from napari_unet.models.geometry import measure
 from napari_unet.models.tracing import count_parameters
 from napari_unet.training.data import load_data
 from napari_unet.training.loop import train
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from napari_unet.events import CompareEvent, TrainEvent
     from napari_unet.inference.model import Model
     from napari_unet.library.card import Card
+    from napari_unet.library.split import SplitCard
     from napari_unet.training.augment import Source
     from napari_unet.training.data import TrainingData
     from napari_unet.training.pairs import Pair
@@ -107,13 +109,13 @@ def compare(
     names, folder = _check_names(architectures), Path(folder)
     _check_free(folder, names)
     choose_device(config.device)
-    _check_images(config, pairs, test)
+    split = _check_images(_widest(config, names), pairs, test)
     rows: list[Row] = []
     _warm_up(config)
     yield Started(None)
     for done, name in enumerate(names, start=1):
         yield Noted(f"{name}: network {done} of {len(names)}")
-        row = yield from _row(config, name, (pairs, test), folder)
+        row = yield from _row(config, name, (pairs, test, split), folder)
         rows.append({key: _rounded(value) for key, value in row.items()})
         _write(folder, config, rows)
         yield Compared(name, rows[-1], done, len(names))
@@ -188,16 +190,17 @@ def _place(name: str) -> str:
 def _row(
     config: TrainConfig,
     name: str,
-    images: tuple[Sequence[Pair], Sequence[Pair] | None],
+    images: tuple[Sequence[Pair], Sequence[Pair] | None, SplitCard],
     folder: Path,
 ) -> Generator[TrainEvent, None, Row]:
-    """Train one network on the first of `images` and score it; return its row."""
+    """Train one network on pairs, score it on others or on what is held out; return its row."""
+    pairs, _, split = images
     architecture, _, variant = name.partition(":")
     row: Row = {"model": _place(name), "architecture": architecture, "variant": variant}
     try:
         own = settings_for(config, name)
         row["variant"] = own.model.variant
-        learned = yield from _learn(own, images[0], folder / _place(name))
+        learned = yield from _learn(own, pairs, folder / _place(name), split)
         model = open_model(folder / _place(name), config.device)
         overall, by_class, speed = _score(model, _judges(own, *images, model.card))
     except InputError as error:
@@ -210,13 +213,13 @@ def _row(
 
 
 def _learn(
-    config: TrainConfig, pairs: Sequence[Pair], folder: Path
+    config: TrainConfig, pairs: Sequence[Pair], folder: Path, split: SplitCard
 ) -> Generator[TrainEvent, None, Row]:
     """Train one network; return how long it took and how much memory."""
     summary: Row = {}
     cpu_s = 0.0
     memory = PeakMemory(choose_device(config.device))
-    with memory, closing(train(config, pairs, folder)) as stream:
+    with memory, closing(train(config, pairs, folder, split=split)) as stream:
         for event in stream:
             if isinstance(event, Started):
                 cpu_s = time.process_time()  # the images are prepared by now
@@ -232,12 +235,30 @@ def _learn(
     }
 
 
-def _check_images(config: TrainConfig, pairs: Sequence[Pair], test: Sequence[Pair] | None) -> None:
-    """Find out before any training what no network could learn from, or be scored on."""
+def _widest(config: TrainConfig, names: Sequence[str]) -> TrainConfig:
+    """Return the settings of the network that sees furthest: its gap is wide enough for all."""
+    found = [(0, config)]
+    for name in names:
+        try:
+            own = settings_for(config, name)
+            found.append((max(measure(own.model).margin), own))
+        except InputError:  # its row will say so
+            continue
+    return max(found, key=lambda each: each[0])[1]
+
+
+def _check_images(
+    config: TrainConfig, pairs: Sequence[Pair], test: Sequence[Pair] | None
+) -> SplitCard:
+    """Find out before any training what no network could learn from, or be scored on.
+
+    Returns what all networks hold out.
+    """
     known = load_data(config, pairs)
     count_outputs(config, known)
     if test:
         _check_test(known, load_data(config.model_copy(update={"validation": 0.0}), test))
+    return known.split
 
 
 def _check_test(known: TrainingData, asked: TrainingData) -> None:
@@ -265,13 +286,17 @@ def _check_test(known: TrainingData, asked: TrainingData) -> None:
 
 
 def _judges(
-    config: TrainConfig, pairs: Sequence[Pair], test: Sequence[Pair] | None, card: Card
+    config: TrainConfig,
+    pairs: Sequence[Pair],
+    test: Sequence[Pair] | None,
+    split: SplitCard,
+    card: Card,
 ) -> Sequence[Source]:
     """Prepare what a network is scored on: the test images, or those that were held out."""
     alike = config.model_copy(update={"normalisation": card.normalisation})
     if test:
         return load_data(alike.model_copy(update={"validation": 0.0}), test, card).train
-    data = load_data(alike, pairs, card)
+    data = load_data(alike, pairs, card, split)
     return data.validation or data.train
 
 

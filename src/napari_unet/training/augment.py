@@ -39,12 +39,21 @@ class Source:
         0 where a pixel does not count.
     name : str
         For messages.
+    pair : int
+        Which pair of image and labels it came from.
+    lead : tuple of int
+        Its position on the axes of that image that are looped over.
+    start : tuple of int
+        The pixel of that image at which it begins, along each axis of space; () is the first.
     """
 
     image: NDArray[np.float32]
     truth: NDArray[Any]
     weights: NDArray[np.float32]
     name: str
+    pair: int = 0
+    lead: tuple[int, ...] = ()
+    start: tuple[int, ...] = ()
 
     @property
     def has_values(self) -> bool:

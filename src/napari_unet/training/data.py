@@ -10,6 +10,8 @@ import numpy as np
 
 from napari_unet.arrays.intensity import choose_normalisation, measure_intensity
 from napari_unet.config import InputError
+from napari_unet.library.split import SplitCard, follow_images, sign
+from napari_unet.models.geometry import measure
 from napari_unet.targets.balance import balance
 from napari_unet.targets.grammar import Grammar, recognise
 from napari_unet.targets.targets import class_counts, make_targets
@@ -17,10 +19,12 @@ from napari_unet.targets.values import read_values
 from napari_unet.training.augment import Source
 from napari_unet.training.holding_out import hold_out
 from napari_unet.training.pairs import open_planes
+from napari_unet.training.plan import planned_model
 from napari_unet.training.scaling import measure_target, normalise
+from napari_unet.training.splitting import part
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,12 +40,15 @@ NO_CLASSES = Grammar((), ())
 class TrainingData:
     """What a run learns from, and what was found in it.
 
-    Of labels, `grammar` says what their values mean; of a regression it is empty, and `target`
-    holds mean and spread of each channel.
+    `split` says where the held-out pixels are; `shapes` (*S) are those of all labelled images. Of
+    labels, `grammar` says what their values mean; of a regression it is empty, and `target` holds
+    mean and spread of each channel.
     """
 
     train: tuple[Source, ...]
     validation: tuple[Source, ...]
+    split: SplitCard
+    shapes: tuple[tuple[int, ...], ...]
     channels: int
     grammar: Grammar
     class_weights: NDArray[np.float64]
@@ -58,7 +65,10 @@ class TrainingData:
 
 
 def load_data(
-    config: TrainConfig, pairs: Sequence[Pair], parent: Card | None = None
+    config: TrainConfig,
+    pairs: Sequence[Pair],
+    parent: Card | None = None,
+    split: SplitCard | None = None,
 ) -> TrainingData:
     """Open, check and prepare the pairs that a run learns from.
 
@@ -70,14 +80,16 @@ def load_data(
         Pictures, arrays or paths; in regression an image takes the place of the labels. A 2-D
         run takes every plane of a stack.
     parent : Card, optional
-        The model to go on from. Its label values are kept where these labels hold no others, and
-        the scale of its target where the channels are as many.
+        The model to go on from. Its label values are kept where these labels hold no others, the
+        scale of its target where the channels are as many, and what it held out of these images.
+    split : SplitCard, optional
+        What is held out, by the numbers of pairs and planes; else it is decided here.
 
     Raises
     ------
     InputError
         U101 without pairs, U102 when shapes differ, U105 to U111 for labels that cannot be
-        used, U119 when the images differ in channels.
+        used, U118 when a split belongs to other images, U119 when the images differ in channels.
     """
     planes = open_planes(config, pairs)
     channels = planes.channels
@@ -89,23 +101,32 @@ def load_data(
         grammar = _recognise(planes.each, config, parent)
         class_weights = _weigh_classes(planes.each, config, grammar)
         sources = [_class_source(p, config, how, grammar, class_weights) for p in planes.each]
-    fingerprints = tuple(_fingerprint(s) for s in sources)
-    train, validation, split_note = hold_out(_labelled(sources), config.validation, config.seed)
+    digests = [_digest(s) for s in sources]
+    labelled = _labelled(sources)
+    shapes = tuple(source.weights.shape for source in labelled)
+    model = config.model if parent else planned_model(config, shapes, planes.spacing)
+    images = {(s.pair, s.lead): image for s, (image, _) in zip(sources, digests, strict=True)}
+    known = split or (_known_split(parent, images) if config.validation else None)
+    geometry = measure(model)
+    parted = part(labelled, known, geometry) if known else hold_out(labelled, config, geometry)
+    train, validation = list(parted.train), list(parted.validation)
     target: tuple[TargetCard, ...] = ()
     if config.labels.kind == "regression":
         target = _known_target(parent, len(train[0].truth)) or measure_target(train)
-        train, validation = ([normalise(s, target) for s in part] for part in (train, validation))
+        train, validation = ([normalise(s, target) for s in some] for some in (train, validation))
     return TrainingData(
         train=tuple(train),
         validation=tuple(validation),
+        split=sign(parted.card, images),
+        shapes=shapes,
         channels=channels,
         grammar=grammar,
         class_weights=class_weights,
         target=target,
         normalisation=how,
         spacing=planes.spacing,
-        notes=(*grammar.notes, *planes.notes, *notes, split_note),
-        fingerprints=fingerprints,
+        notes=(*grammar.notes, *planes.notes, *notes, parted.card.words),
+        fingerprints=tuple(both for _, both in digests),
     )
 
 
@@ -137,6 +158,14 @@ def _recognise(planes: Sequence[Plane], config: TrainConfig, parent: Card | None
     if not set(found.values) <= set(values):
         return found
     return replace(found, values=values, names=tuple(entry.name for entry in parent.classes))
+
+
+def _known_split(
+    parent: Card | None, images: Mapping[tuple[int, tuple[int, ...]], str]
+) -> SplitCard | None:
+    """Return what the parent held out of these images, wherever they stand now."""
+    stored = parent.training.get("split") if parent is not None else None
+    return follow_images(SplitCard.model_validate(stored), images) if stored else None
 
 
 def _known_target(parent: Card | None, n: int) -> tuple[TargetCard, ...]:
@@ -177,12 +206,17 @@ def _source(
         truth=truth,
         weights=np.where(finite, weights, 0).astype(np.float32),
         name=plane.name,
+        pair=plane.pair,
+        lead=plane.image.lead,
     )
 
 
-def _fingerprint(source: Source) -> str:
+def _digest(source: Source) -> tuple[str, str]:
+    """Return the digests of the image, and of image and truth."""
     digest = hashlib.sha256()
+    found = []
     for array in (source.image, source.truth):
         digest.update(str(array.shape).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+        found.append(digest.hexdigest())
+    return found[0], found[1]

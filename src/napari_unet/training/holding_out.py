@@ -1,74 +1,144 @@
-"""What is held out to validate: whole images where there are several, else a part of one."""
+"""What is held out to validate: whole images where there are several, else blocks of them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from napari_unet.library.split import HeldBox, SplitCard
+from napari_unet.training.blocks import Labelled, find_blocks
+from napari_unet.training.splitting import Split, part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
+    from napari_unet.config import TrainConfig
+    from napari_unet.tiling import Geometry
     from napari_unet.training.augment import Source
+    from napari_unet.training.blocks import Blocks
 
-SMALLEST_HELD_OUT = 16  # pixels along the axis that is cut when a single image is split
+NOTHING = "nothing is held out: scores are those of the training images"
+TOO_LITTLE = "too few pixels are labelled to hold any out: scores are those of the training images"
 
 
-def hold_out(
-    sources: Sequence[Source], share: float, seed: int
-) -> tuple[list[Source], list[Source], str]:
-    """Return what is trained on, what is held out, and a sentence on it.
+def hold_out(sources: Sequence[Source], config: TrainConfig, geometry: Geometry) -> Split:
+    """Decide what validates, by the shape and the labels of the images and the seed.
 
-    Nothing is held out that would take a class from the training set.
+    Whole pairs where there are several; of a single stack, planes that lie side by side; else a
+    block of each image, with a gap around it as wide as the margin of the network. No class is
+    taken from what is learned.
 
     Parameters
     ----------
     sources : sequence of Source
         Each with labelled pixels.
-    share : float
-        Of the images, or of the length of the only one.
-    seed : int
-        Decides which images.
+    config : TrainConfig
+        `validation`, the share to hold out; `seed`.
+    geometry : Geometry
+        Of the network.
     """
-    if not share:
-        return list(sources), [], "nothing is held out: scores are those of the training images"
-    if len(sources) > 1:
-        order = np.random.default_rng(seed).permutation(len(sources))
-        held = set(order[: max(1, round(share * len(sources)))].tolist())
-        train = [s for k, s in enumerate(sources) if k not in held]
-        validation = [s for k, s in enumerate(sources) if k in held]
-        if train and _classes(train) >= _classes(validation):
-            return train, validation, f"{len(held)} of {len(sources)} images are held out"
-        return list(sources), [], "too few images with every class to hold any out"
-    return _cut_in_two(sources[0], share)
+    return part(sources, choose(sources, config, geometry), geometry)
 
 
-def _cut_in_two(only: Source, share: float) -> tuple[list[Source], list[Source], str]:
-    shape = only.weights.shape
-    axis = int(np.argmax(shape))
-    at = round((1 - share) * shape[axis])
-    parts = [_part(only, axis, slice(None, at)), _part(only, axis, slice(at, None))]
-    large = shape[axis] - at >= SMALLEST_HELD_OUT
-    labelled = all(part.weights.any() for part in parts)
-    if large and labelled and _classes(parts[:1]) >= _classes(parts[1:]):
-        words = f"the last {share:.0%} of the image along its longest axis is held out"
-        return parts[:1], parts[1:], words
-    return [only], [], "the image is too small to hold any of it out"
+def choose(sources: Sequence[Source], config: TrainConfig, geometry: Geometry) -> SplitCard:
+    """Choose the boxes to hold out; parameters are those of `hold_out`."""
+    if not config.validation:
+        return SplitCard(words=NOTHING)
+    rng = np.random.default_rng(config.seed)
+    held = _choose_images(sources, config.validation, rng) if len(sources) > 1 else []
+    if held:
+        words = f"{len(held)} of {len(sources)} images are held out"
+        return SplitCard(words=words, boxes=tuple(_whole(source) for source in held))
+    found = [(s, find_blocks(s, config.validation, geometry.margin, rng)) for s in sources]
+    return _card([(s, blocks) for s, blocks in found if blocks is not None], geometry)
 
 
-def _classes(sources: Sequence[Source]) -> set[int]:
-    """Return the classes that occur; none where the truth is values."""
-    plain = (s for s in sources if not s.has_values)
-    return {int(v) for s in plain for v in np.unique(s.truth[s.weights > 0])}
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Images that are held out together, and their labelled pixels by class."""
+
+    sources: tuple[Source, ...]
+    counts: NDArray[np.int64]
 
 
-def _part(source: Source, axis: int, along: slice) -> Source:
-    behind = (slice(None),) * (source.weights.ndim - 1 - axis)
-    where: tuple[Any, ...] = (..., along, *behind)
-    return replace(
-        source,
-        image=source.image[where],
-        truth=source.truth[where],
-        weights=source.weights[where],
+def _choose_images(
+    sources: Sequence[Source], share: float, rng: np.random.Generator
+) -> list[Source]:
+    """Choose as many images as `share` says, if enough of every class is left without them."""
+    groups = _group(sources)
+    wanted = max(1, round(share * len(groups)))
+    left = np.sum([group.counts for group in groups], axis=0)
+    enough = min(0.5, 2 / 3 * (1 - share)) * left.sum()
+    held: list[Source] = []
+    for group in _shuffle(groups, rng):
+        rest = left - group.counts
+        if wanted and rest.sum() >= enough and np.array_equal(rest > 0, left > 0):
+            left, wanted = rest, wanted - 1
+            held += group.sources
+    return held
+
+
+def _group(sources: Sequence[Source]) -> list[_Group]:
+    """Take pairs together; of a single pair every plane is for itself."""
+    several = len({source.pair for source in sources}) > 1
+    members: dict[object, list[Source]] = {}
+    for source in sources:
+        members.setdefault(source.pair if several else source.lead, []).append(source)
+    found = [[Labelled(source).counts for source in each] for each in members.values()]
+    n = max(len(counts) for each in found for counts in each)
+    totals = [np.sum([np.pad(c, (0, n - len(c))) for c in each], axis=0) for each in found]
+    return [_Group(tuple(s), c) for s, c in zip(members.values(), totals, strict=True)]
+
+
+def _shuffle(groups: Sequence[_Group], rng: np.random.Generator) -> list[_Group]:
+    """Put pairs in any order; planes of a stack begin anywhere, and neighbours stay neighbours."""
+    n = len(groups)
+    if len({group.sources[0].pair for group in groups}) > 1:
+        return [groups[k] for k in rng.permutation(n)]
+    first = int(rng.integers(n))
+    return [groups[(first + k) % n] for k in range(n)]
+
+
+def _whole(source: Source) -> HeldBox:
+    shape = source.weights.shape
+    none = (0,) * len(shape)
+    return HeldBox(pair=source.pair, lead=source.lead, start=none, stop=shape, gap=none)
+
+
+def _card(found: Sequence[tuple[Source, Blocks]], geometry: Geometry) -> SplitCard:
+    """Write down the blocks of images, and say how much they hold."""
+    if not found:
+        return SplitCard(words=TOO_LITTLE)
+    boxes = [
+        HeldBox(
+            pair=source.pair,
+            lead=source.lead,
+            start=tuple(w.start for w in window),
+            stop=tuple(w.stop for w in window),
+            gap=blocks.gap,
+        )
+        for source, blocks in found
+        for window in blocks.windows
+    ]
+    held, learned = (
+        int(sum(getattr(blocks, name).sum() for _, blocks in found)) for name in ("held", "learned")
+    )
+    narrowest = min((blocks.gap for _, blocks in found), key=max)
+    words = (
+        f"{held:,} labelled pixels in {len(boxes)} block(s) are held out, {learned:,} are learned"
+    )
+    return SplitCard(words=f"{words}; {_tell_gap(narrowest, geometry.margin)}", boxes=tuple(boxes))
+
+
+def _tell_gap(gap: tuple[int, ...], margin: tuple[int, ...]) -> str:
+    reach, full = max(gap), max(margin)
+    if gap == margin:
+        return f"between them is a gap of {full} pixels, the margin of the network"
+    return (
+        f"the gap between them is {reach} pixels instead of {full}, the margin of the network: "
+        "a wider one would leave too few to learn from, so scores may be too good"
     )

@@ -15,6 +15,7 @@ from napari_unet.events import Finished, Noted, Saved, Started
 from napari_unet.library.checkpoints import FOLDER as CHECKPOINTS
 from napari_unet.library.checkpoints import load_checkpoint
 from napari_unet.library.folders import CARD, WEIGHTS, read_card, read_tensors, verify
+from napari_unet.library.split import SplitCard
 from napari_unet.models.device import choose_device, is_out_of_memory
 from napari_unet.training.data import load_data
 from napari_unet.training.plan import fit
@@ -40,6 +41,7 @@ def train(
     *,
     parent: str | Path | None = None,
     resume: bool = False,
+    split: SplitCard | None = None,
 ) -> Generator[TrainEvent, None, None]:
     """Train a model and keep it in `folder`, yielding what happens as it happens.
 
@@ -63,13 +65,16 @@ def train(
         Go on from the newest intact checkpoint. On a CPU with the same number of threads the
         final parameters are bit-identical to those of a run that was never stopped (when the
         budget is in epochs).
+    split : SplitCard, optional
+        What to hold out; else that of the checkpoint, or what the parent held out of the same
+        images, or what `hold_out` decides.
 
     Raises
     ------
     InputError
         Before anything is written, for whatever cannot be used.
     """
-    run, notes = prepare(config, pairs, folder, parent, resume=resume)
+    run, notes = prepare(config, pairs, folder, parent, resume=resume, split=split)
     yield Started(run.total_steps)
     for note in notes:
         yield Noted(note)
@@ -115,6 +120,7 @@ def prepare(
     parent: str | Path | None = None,
     *,
     resume: bool = False,
+    split: SplitCard | None = None,
 ) -> tuple[Run, list[str]]:
     """Check everything and return a run that is ready to step, with what the user should know.
 
@@ -129,7 +135,7 @@ def prepare(
     card = verify(parent) if parent is not None else None
     if card is not None:
         config = _inherit(config, card)
-    data = load_data(config, pairs, card)
+    data = load_data(config, pairs, card, split or _held_out(checkpoint))
     _check_channels(card, data.channels)
     config = _keep_patches(config, checkpoint)
     config, planned = fit(config, data, device, keep_network=card is not None)
@@ -218,6 +224,12 @@ def _take_over(run: Run, parent: Path, card: Card) -> list[str]:
             f"this run has {len(run.data.names)} ({', '.join(replaced)})"
         )
     return notes
+
+
+def _held_out(checkpoint: Checkpoint | None) -> SplitCard | None:
+    """Return what the run held out when it began; None of a checkpoint that does not say."""
+    stored = checkpoint[1].get("split") if checkpoint is not None else None
+    return SplitCard.model_validate(stored) if stored is not None else None
 
 
 def _stored(checkpoint: Checkpoint) -> TrainConfig:

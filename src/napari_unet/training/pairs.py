@@ -30,6 +30,7 @@ class Plane:
     image: View
     truth: NDArray[Any]
     name: str
+    pair: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def open_planes(config: TrainConfig, pairs: Sequence[Pair]) -> Planes:
         raise InputError("U101", "no image and labels", "give at least one pair")
     ndim, values = config.model.ndim, config.labels.kind == "regression"
     opened = [_open_pair(image, truth, ndim, values=values) for image, truth in pairs]
-    planes = [p for image, truth in opened for p in _cut(image, truth, config)]
+    planes = [p for k, (image, truth) in enumerate(opened) for p in _cut(image, truth, k, config)]
     if values:
         _count({plane.truth.shape[0]: plane.name for plane in planes}, "targets")
     return Planes(tuple(planes), opened[0][0].spacing, _tell_stacks(opened, planes, ndim))
@@ -87,7 +88,7 @@ def _open_pair(image: Any, truth: Any, ndim: int, *, values: bool) -> tuple[Pict
     return picture, answer
 
 
-def _cut(image: Picture, truth: Picture, config: TrainConfig) -> list[Plane]:
+def _cut(image: Picture, truth: Picture, pair: int, config: TrainConfig) -> list[Plane]:
     found = []
     ndim, labels = config.model.ndim, config.labels
     whole = (slice(None),) * (ndim + 1)
@@ -99,7 +100,7 @@ def _cut(image: Picture, truth: Picture, config: TrainConfig) -> list[Plane]:
         else:
             numbers = open_labels_array(answer[whole][0], truth.name, ignore=labels.ignore)
             array = np.asarray(numbers)
-        found.append(Plane(view, array, f"{image.name}{place}"))
+        found.append(Plane(view, array, f"{image.name}{place}", pair))
     return found
 
 

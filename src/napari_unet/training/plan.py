@@ -44,7 +44,7 @@ def fit(
     config : TrainConfig
         `plan` says what may be planned; whatever was set is kept.
     data : TrainingData
-        Its training images are looked at.
+        The shapes of its images are looked at.
     device : torch.device
         Where the run will be.
     keep_network : bool
@@ -68,7 +68,7 @@ def fit(
             "model": {"in_channels": data.channels, "classes": count_outputs(config, data)},
         },
     )
-    changes = {} if keep_network else plan_network(config, data)
+    changes = {} if keep_network else plan_network(config, data.shapes, data.spacing)
     config = _change(config, {"model": changes})
     words = [_tell(changes)]
     if config.plan == "full":
@@ -78,8 +78,17 @@ def fit(
     return config, [f"planned from the images: {each}" for each in words if each]
 
 
-def plan_network(config: TrainConfig, data: TrainingData) -> dict[str, Any]:
-    """Return settings of the network that follow from size and spacing of the training images.
+def planned_model(
+    config: TrainConfig, shapes: Sequence[tuple[int, ...]], spacing: Sequence[float] | None
+) -> ModelConfig:
+    """Return the network of `config` as it will be for these images; see `plan_network`."""
+    return _change(config, {"model": plan_network(config, shapes, spacing)}).model
+
+
+def plan_network(
+    config: TrainConfig, shapes: Sequence[tuple[int, ...]], spacing: Sequence[float] | None
+) -> dict[str, Any]:
+    """Return settings of the network that follow from size and spacing of the labelled images.
 
     full: depth, until the median image has 4 to 7 pixels left along its shorter side (in 3-D:
     along every axis), at most `DEEPEST`. A depth that is not that of the paper, or that belongs to
@@ -93,16 +102,15 @@ def plan_network(config: TrainConfig, data: TrainingData) -> dict[str, Any]:
     planned: dict[str, Any] = {}
     if config.plan == "fixed" or model.halvings is not None or model.flat is not None:
         return planned
-    shapes = [source.weights.shape for source in data.train]
-    spacing = _spacing(data, model.ndim)
+    sizes = _spacing(spacing, model.ndim)
     depth = model.depth
     if config.plan == "full" and depth_is_open(model):
         median = [int(n) for n in np.median(shapes, axis=0)]
-        depth = _plan_depth(median, spacing)
+        depth = _plan_depth(median, sizes)
         planned["depth"] = depth
     if model.ndim == 3:
         smallest = [int(n) for n in np.min(shapes, axis=0)]
-        flat, halvings = plan_axes(smallest, spacing, depth)
+        flat, halvings = plan_axes(smallest, sizes, depth)
         if halvings != (depth,) * model.ndim:
             planned |= {"flat": flat, "halvings": halvings}
     return planned
@@ -195,7 +203,7 @@ def _plan_patches(
 
     edge, batch = config.patch, config.batch
     if edge is None:
-        median = np.median([source.weights.shape for source in data.train], axis=0)
+        median = np.median(data.shapes, axis=0)
         edge = math.ceil(median.max() / step) * step
         while edge > step and (batch or FEWEST) * cost(edge) > memory:
             edge -= step
@@ -223,10 +231,10 @@ def _count_halvings(n: int) -> int:
     return count
 
 
-def _spacing(data: TrainingData, ndim: int) -> tuple[float, ...]:
+def _spacing(spacing: Sequence[float] | None, ndim: int) -> tuple[float, ...]:
     """Return the size of a pixel along the axes of the network; 1 where it is not known."""
-    known = data.spacing is not None and len(data.spacing) >= ndim
-    return data.spacing[-ndim:] if known and data.spacing else (1.0,) * ndim
+    known = spacing is not None and len(spacing) >= ndim
+    return tuple(spacing[-ndim:]) if known and spacing else (1.0,) * ndim
 
 
 def _tell(planned: Mapping[str, Any]) -> str:

@@ -90,6 +90,7 @@ def _card(run: Run, parent: str | None) -> Card:
             "elapsed_s": round(run.elapsed_s, 3),
             "images": len(run.data.train),
             "held_out": len(run.data.validation),
+            "split": run.data.split.model_dump(mode="json"),
             "best": scores,
             "class_weights": [round(float(w), 6) for w in run.data.class_weights],
             "fingerprints": list(run.data.fingerprints),

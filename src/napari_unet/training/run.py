@@ -175,6 +175,7 @@ class Run:
             "best_score": self.best_score if self.best else None,
             "threads": torch.get_num_threads(),
             "config": self.config.model_dump(mode="json"),
+            "split": self.data.split.model_dump(mode="json"),
         }
         self.saved_at_s = self.elapsed_s
         return save_checkpoint(self.folder, self.step, arrays, state)

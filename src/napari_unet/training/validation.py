@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_unet.library.card import TargetCard
-    from napari_unet.tiling import Geometry
+    from napari_unet.tiling import Geometry, Tile
     from napari_unet.training.augment import Source
     from napari_unet.training.data import TrainingData
     from napari_unet.training.losses import Loss
@@ -54,7 +54,7 @@ def validate(network: nn.Module, data: TrainingData, geometry: Geometry, loss: L
     tally = _Values(data.target) if data.target else _Classes(data.names)
     total, labelled = 0.0, 0
     for source in data.validation or data.train:
-        logits = _predict(network, source.image, geometry)
+        logits = _predict(network, source, geometry)
         valid = source.weights > 0
         tally.add(logits, source.truth, valid)
         total += _loss(loss, logits, source) * int(valid.sum())
@@ -114,9 +114,15 @@ def _errors(square: float, size: float) -> dict[str, float]:
 
 def count_read(sources: Sequence[Source], geometry: Geometry) -> int:
     """Count the pixels that a validation of `sources` reads, context and all."""
-    shapes = [source.weights.shape for source in sources]
-    plans = [plan_tiles(shape, AUTO_TILE[len(shape)], geometry) for shape in shapes]
-    return sum(math.prod(r.stop - r.start for r in tile.read) for plan in plans for tile in plan)
+    tiles = [tile for source in sources for tile in _labelled_tiles(source, geometry)]
+    return sum(math.prod(r.stop - r.start for r in tile.read) for tile in tiles)
+
+
+def _labelled_tiles(source: Source, geometry: Geometry) -> list[Tile]:
+    """Plan the tiles in which something is scored."""
+    shape = source.weights.shape
+    tiles = plan_tiles(shape, AUTO_TILE[len(shape)], geometry)
+    return [tile for tile in tiles if source.weights[tile.write].any()]
 
 
 def settle(
@@ -145,19 +151,18 @@ def settle(
         m.momentum = momentum
 
 
-def _predict(
-    network: nn.Module, image: NDArray[np.float32], geometry: Geometry
-) -> NDArray[np.float32]:
-    shape = image.shape[1:]
-    plain = Intensity((0.0,) * len(image), (1.0,) * len(image), (0.0,) * len(image))
+def _predict(network: nn.Module, source: Source, geometry: Geometry) -> NDArray[np.float32]:
+    """Return the logits (K, *S) of an image; 0 in tiles where nothing is scored."""
+    shape, channels = source.weights.shape, len(source.image)
+    plain = Intensity((0.0,) * channels, (1.0,) * channels, (0.0,) * channels)
     logits: NDArray[np.float32] | None = None
     device = next(network.parameters()).device
-    for tile in plan_tiles(shape, AUTO_TILE[len(shape)], geometry):
-        block = run_tile(network, image, plain, tile, device)
+    for tile in _labelled_tiles(source, geometry):
+        block = run_tile(network, source.image, plain, tile, device)
         if logits is None:
-            logits = np.empty((len(block), *shape), np.float32)
+            logits = np.zeros((len(block), *shape), np.float32)
         logits[(slice(None), *tile.write)] = block
-    assert logits is not None  # a plan has at least one tile
+    assert logits is not None  # every source has labelled pixels
     return logits
 
 
