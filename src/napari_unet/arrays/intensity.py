@@ -56,6 +56,11 @@ class Intensity:
         return np.clip(result, -largest, largest, out=result)
 
 
+def unchanged(channels: int) -> Intensity:
+    """Return what leaves the finite values of so many channels as they are."""
+    return Intensity((0.0,) * channels, (1.0,) * channels, (0.0,) * channels)
+
+
 def measure_intensity(image: View | NDArray[Any], how: Normalisation) -> Intensity:
     """Measure how to normalise an image, channel by channel.
 

@@ -141,18 +141,43 @@ class Resume(Config):
 
 
 class Focus(Config):
-    """Go on where the user looks now; of several that wait, the last one counts."""
+    """Go on where the user looks now; of several that wait, the last one counts.
+
+    A prediction computes the tiles there first. A training answers with Previewed, at once and
+    after each validation.
+    """
 
     do: Literal["focus"] = "focus"
     job: str
     point: tuple[float, ...] = Field(description="Leading, then spatial pixels of the image.")
+    image: ArrayRef | None = Field(None, description="Of a training: what is looked at.")
+    pair: int = Field(-1, description="Its number among the images of the training; -1: another.")
+    out: str = Field("", description="Of a training: the folder that answers go to.")
+
+
+class Ask(Config):
+    """Ask a training for the loss of what is held out, or for the places of most doubt."""
+
+    do: Literal["ask"] = "ask"
+    job: str
+    about: Literal["loss", "doubt"]
+    out: str = Field("", description="The folder that answers go to.")
+
+
+class Correct(Config):
+    """Go on with other labels of the same images: same network, same optimiser."""
+
+    do: Literal["correct"] = "correct"
+    job: str
+    pairs: tuple[tuple[ArrayRef, ArrayRef], ...]
 
 
 Job = (
     TrainJob | SamplesJob | PredictJob | PlanJob | CheckTilesJob | DescribeJob | CompareJob
     | CheckJob
 )  # fmt: skip
-Control = Cancel | Pause | Resume | Focus
+Question = Focus | Ask | Correct  # between two steps; the answer is an event
+Control = Cancel | Pause | Resume | Question
 Order = Job | Control
 
 _ORDERS: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="do")])

@@ -1,10 +1,11 @@
 """The child process: orders on stdin, events on stdout, one JSON line each.
 
 One job runs at a time, as a generator of events in the main thread. Between two events it
-looks at the orders that came: cancel closes the generator, pause stops asking it, focus is
-sent into it. A second thread reads stdin, a third beats once a second. When either end of the
-talk closes, the viewer is gone: the job is closed as if it had been cancelled, so that it keeps
-its work, and whatever does not end by itself is ended.
+looks at the orders that came: cancel closes the generator, pause stops asking it, questions are
+sent into it (a paused training answers them, and takes no step). A second thread reads stdin, a
+third beats once a second. When either end of the talk closes, the viewer is gone: the job is
+closed as if it had been cancelled, so that it keeps its work, and whatever does not end by itself
+is ended.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ import psutil
 from napari_unet.config import InputError
 from napari_unet.engine.jobs import (
     LIMIT_BYTES,
+    Ask,
     Cancel,
     Control,
+    Correct,
     Focus,
     Order,
     Pause,
+    Question,
     Resume,
+    TrainJob,
     from_line,
     job_of_line,
 )
@@ -56,7 +61,7 @@ class Server:
         self._gone = threading.Event()  # set when the viewer is
         self._waiting: list[Job] = []
         self._paused = False
-        self._focus: tuple[float, ...] | None = None  # not told to the job yet
+        self._questions: list[Question] = []  # not put to the job yet
 
     def serve(self) -> None:
         """Run jobs until the viewer is gone."""
@@ -73,7 +78,7 @@ class Server:
 
     def _run(self, job: Job) -> None:
         """Run one job to its end, or to its cancellation."""
-        self._paused, self._focus = False, None
+        self._paused, self._questions = False, []
         try:
             stream = run_job(job)
             for event in self._events_of(stream):
@@ -92,17 +97,17 @@ class Server:
             self._say(Failed("U001", what, "report it with these details", details), job.job)
 
     def _events_of(self, stream: JobStream) -> Iterator[Event]:
-        """Yield the events of a job; what the user looks at is sent into it."""
+        """Yield the events of a job; questions are sent into it."""
         try:
+            yield next(stream)
             while True:
-                focus, self._focus = self._focus, None
-                yield stream.send(focus)
+                yield stream.send(self._questions.pop(0) if self._questions else None)
         except StopIteration:
             return
 
     def _told_to_stop(self, job: Job) -> bool:
-        """Obey the orders that came meanwhile; while paused, wait for the next one."""
-        while self._paused or not self._inbox.empty():
+        """Obey the orders that came meanwhile; while paused, wait for what can be done."""
+        while self._must_wait(job) or not self._inbox.empty():
             match self._inbox.get():
                 case None:
                     self._waiting.clear()
@@ -116,11 +121,25 @@ class Server:
                     self._paused = self._paused or name == job.job
                 case Resume(job=name):
                     self._paused = self._paused and name != job.job
-                case Focus(job=name, point=point):
-                    self._focus = point if name == job.job else self._focus
+                case Focus() | Ask() | Correct() as question:
+                    self._put(question, job)
                 case later:
                     self._waiting.append(later)
         return False
+
+    def _must_wait(self, job: Job) -> bool:
+        """Whether nothing can be done for a job but to wait for orders."""
+        return self._paused and not (self._questions and isinstance(job, TrainJob))
+
+    def _put(self, question: Question, job: Job) -> None:
+        """Keep a question for the job; of where the user looks, only the last counts."""
+        if question.job != job.job:
+            return
+        if isinstance(question, Focus):
+            if isinstance(job, TrainJob) and question.image is None:
+                return
+            self._questions = [q for q in self._questions if not isinstance(q, Focus)]
+        self._questions.append(question)
 
     def _strike(self, name: str) -> None:
         """Drop a job that waits for its turn; one that is not there has ended already."""

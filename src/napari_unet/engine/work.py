@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,31 +12,37 @@ import numpy as np
 from napari_unet.arrays.files import open_picture
 from napari_unet.arrays.source import as_picture
 from napari_unet.arrays.writing import create_arrays
+from napari_unet.config import InputError
 from napari_unet.engine.jobs import (
     ArrayRef,
+    Ask,
     CheckJob,
     CheckTilesJob,
     CompareJob,
+    Correct,
     DescribeJob,
+    Focus,
     Job,
     PlanJob,
     PredictJob,
     SamplesJob,
     TrainJob,
 )
-from napari_unet.events import Event, Finished, Started
+from napari_unet.events import Event, Finished, Noted, Started
 
 if TYPE_CHECKING:
     from napari_unet.arrays.axes import Picture
     from napari_unet.config import PredictConfig
+    from napari_unet.engine.jobs import Question
+    from napari_unet.training import asking
 
-JobStream = Generator[Event, Sequence[float] | None, None]
+JobStream = Generator[Event, "Question | None", None]
 
 
 def run_job(job: Job) -> JobStream:
     """Return the events of a job, as they happen. Torch is imported here, not before.
 
-    What is sent into it, a point in pixels of the image, reaches a prediction.
+    Questions that are sent into it reach a training; where the user looks, a prediction too.
     What a job changed for the whole process is undone for the next one: the number of
     threads, and the memory of the graphics card that torch would keep at hand.
     """
@@ -74,7 +80,48 @@ def _train(job: TrainJob) -> JobStream:
     from napari_unet.training.loop import train
 
     pairs = _pairs(job)
-    yield from train(job.config, pairs, job.folder, parent=job.parent, resume=job.resume)
+    stream = train(job.config, pairs, job.folder, parent=job.parent, resume=job.resume)
+    pictures = [image for image, _ in pairs]
+    yield from _ask(stream, lambda question: _understand(question, job, pictures))
+
+
+def _understand(
+    question: Question, job: TrainJob, pictures: Sequence[Picture]
+) -> asking.Question | None:
+    """Turn an order into a question to the core; None where it makes no sense to a training."""
+    from napari_unet.training.asking import Correction, Doubts, Losses, View
+
+    match question:
+        case Focus(image=ArrayRef() as image):
+            picture = _picture(image, job.config.model.ndim)
+            return View(picture, question.point, question.out, question.pair)
+        case Ask(about="loss"):
+            return Losses(question.out)
+        case Ask():
+            return Doubts(pictures)
+        case Correct(pairs=pairs):
+            return Correction(_pairs(job.model_copy(update={"pairs": pairs})))
+        case _:
+            return None
+
+
+def _ask(stream: Generator[Event, Any, None], understand: Callable[[Question], Any]) -> JobStream:
+    """Relay a stream and put the questions to it that come in, as it understands them."""
+    try:
+        question: Any = None
+        event = next(stream)
+        while True:
+            question = yield event
+            try:
+                asked = None if question is None else understand(question)
+            except InputError as error:  # of the question; the job goes on
+                event = Noted(f"{error.what}: {error.remedy}")
+            else:
+                event = stream.send(asked)
+    except StopIteration:
+        return
+    finally:
+        stream.close()
 
 
 def _examine(job: DescribeJob | CheckJob) -> JobStream:
@@ -97,7 +144,7 @@ def _predict(job: PredictJob) -> JobStream:
     truth = None
     if job.truth is not None:
         truth = _picture(job.truth, card.model.ndim, labels=card.kind != "regression")
-    yield from predict(
+    stream = predict(
         job.model,
         _picture(job.image, card.model.ndim),
         job.out,
@@ -106,6 +153,7 @@ def _predict(job: PredictJob) -> JobStream:
         resume=job.resume,
         truth=truth,
     )
+    yield from _ask(stream, lambda question: getattr(question, "point", None))
 
 
 def _plan(job: PlanJob) -> JobStream:

@@ -17,21 +17,24 @@ from napari_unet.library.checkpoints import load_checkpoint
 from napari_unet.library.folders import CARD, WEIGHTS, read_card, read_tensors, verify
 from napari_unet.library.split import SplitCard
 from napari_unet.models.device import choose_device, is_out_of_memory
+from napari_unet.training.answering import answer
 from napari_unet.training.data import load_data
 from napari_unet.training.plan import fit
 from napari_unet.training.record import write_record
 from napari_unet.training.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from numpy.typing import NDArray
 
     from napari_unet.events import TrainEvent
     from napari_unet.library.card import Card
+    from napari_unet.training.asking import Question
     from napari_unet.training.pairs import Pair
 
     Checkpoint = tuple[dict[str, NDArray[Any]], dict[str, Any]]
+    TrainStream = Generator[TrainEvent, Question | None, None]
 
 
 def train(
@@ -42,12 +45,14 @@ def train(
     parent: str | Path | None = None,
     resume: bool = False,
     split: SplitCard | None = None,
-) -> Generator[TrainEvent, None, None]:
+) -> TrainStream:
     """Train a model and keep it in `folder`, yielding what happens as it happens.
 
     Close the generator to stop early: the best network so far becomes the model, and a
     checkpoint is written from which `resume=True` goes on. To pause, do not ask for the next
-    event; the clock of a budget in minutes stands still meanwhile.
+    event; the clock of a budget in minutes stands still meanwhile. A question that is sent into
+    the generator (see `asking`) is answered by the next event, before the next step; except for
+    a `Correction`, no answer changes what is learned.
 
     Parameters
     ----------
@@ -75,9 +80,9 @@ def train(
         Before anything is written, for whatever cannot be used.
     """
     run, notes = prepare(config, pairs, folder, parent, resume=resume, split=split)
-    yield Started(run.total_steps)
+    yield from _tell(run, Started(run.total_steps))
     for note in notes:
-        yield Noted(note)
+        yield from _tell(run, Noted(note))
     try:
         yield from _learn(run)
     except GeneratorExit:
@@ -100,17 +105,26 @@ def train(
     yield Finished(str(run.folder), dict(card.training))
 
 
-def _learn(run: Run) -> Iterator[TrainEvent]:
+def _learn(run: Run) -> TrainStream:
     """Step, validate and save until the budget is used up."""
     if run.done and not run.best:  # an untrained model is a valid model
-        yield run.validate()
+        yield from _tell(run, run.validate())
     while run.losses or not run.done:  # a run that was stopped after its last step owes a score
         while not run.done and run.step < (run.epoch + 1) * run.steps_per_epoch:
-            yield run.take_step()
+            yield from _tell(run, run.take_step())
             if run.save_is_due:
-                yield Saved(str(run.save()), run.step)
-        yield run.validate()
-        yield Saved(str(run.save()), run.step)
+                yield from _tell(run, Saved(str(run.save()), run.step))
+        yield from _tell(run, run.validate())
+        if run.view is not None:
+            yield from _tell(run, answer(run, run.view))
+        yield from _tell(run, Saved(str(run.save()), run.step))
+
+
+def _tell(run: Run, event: TrainEvent) -> TrainStream:
+    """Yield an event, and answer what is asked meanwhile."""
+    question = yield event
+    while question is not None:
+        question = yield answer(run, question)
 
 
 def prepare(

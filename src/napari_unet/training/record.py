@@ -35,7 +35,7 @@ def write_record(run: Run, *, parent: str | None) -> Card:
     """Write the best network of `run` as a model folder; return its card."""
     best = run.best or run.parameters()
     run.network.load_state_dict({k: torch.from_numpy(v) for k, v in best.items()})
-    card = _card(run, parent)
+    card = card_of(run, parent)
     image, logits = probe(run.network, run.geometry.smallest, run.config.model.in_channels)
     files = {
         WEIGHTS: to_tensors(best),
@@ -60,7 +60,8 @@ def probe(
     return image, logits
 
 
-def _card(run: Run, parent: str | None) -> Card:
+def card_of(run: Run, parent: str | None) -> Card:
+    """Write down what a run is by now; `parent` names the model that it was fine-tuned from."""
     geometry, grammar = run.geometry, run.data.grammar
     best = [row for row in run.history if row["best"]]
     scores = {k: v for k, v in best[-1].items() if np.isfinite(v)} if best else {}
@@ -94,6 +95,7 @@ def _card(run: Run, parent: str | None) -> Card:
             "best": scores,
             "class_weights": [round(float(w), 6) for w in run.data.class_weights],
             "fingerprints": list(run.data.fingerprints),
+            "corrections": run.corrections,
             "notes": list(run.data.notes),
         },
         environment=environment(),

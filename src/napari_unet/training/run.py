@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_unet.config import TrainConfig
+    from napari_unet.training.asking import View
     from napari_unet.training.data import TrainingData
 
 FEWEST_STEPS = 8  # per epoch
@@ -75,6 +76,9 @@ class Run:
         self.best: dict[str, NDArray[Any]] = {}
         self.best_score = -math.inf
         self.saved_at_s = 0.0
+        self.view: View | None = None  # what is shown after each validation
+        self.corrections: list[dict[str, int]] = []  # step and pixels of each
+        self._settled_at = -1  # the step at which batch statistics were taken last
 
     @property
     def total_steps(self) -> int | None:
@@ -137,8 +141,7 @@ class Run:
     def validate(self) -> Validated:
         """Score the network, keep it if it is the best, and begin the next epoch."""
         with self._clock():
-            seed = (self.config.seed, _SETTLING, self.epoch)
-            settle(self.network, self.sampler, self.batch, seed, self.device)
+            self.settle()
             score = validate(self.network, self.data, self.geometry, self.loss)
             best = score.selector > self.best_score
             if best:
@@ -150,6 +153,21 @@ class Run:
         self.losses = []
         self.epoch += 1
         return event
+
+    def settle(self) -> None:
+        """Make the network ready to be applied, with the batch statistics of this step."""
+        if self._settled_at != self.step:
+            seed = (self.config.seed, _SETTLING, self.epoch)
+            settle(self.network, self.sampler, self.batch, seed, self.device)
+            self._settled_at = self.step
+        self.network.eval()
+
+    def take_labels(self, data: TrainingData, pixels: int) -> None:
+        """Go on with other labels of the same images, of which so many pixels differ."""
+        self.data = data
+        self.sampler = Sampler(data.train, self.sampler.sizes, self.config.oversample)
+        self.corrections.append({"step": self.step, "pixels": pixels})
+        self._settled_at = -1
 
     def parameters(self) -> dict[str, NDArray[Any]]:
         """Copy the parameters and running statistics of the network, by name."""
@@ -172,6 +190,7 @@ class Run:
             "rate": self.optimiser.param_groups[0]["lr"],
             "losses": self.losses,
             "history": self.history,
+            "corrections": self.corrections,
             "best_score": self.best_score if self.best else None,
             "threads": torch.get_num_threads(),
             "config": self.config.model_dump(mode="json"),
@@ -202,6 +221,7 @@ class Run:
         self.step, self.epoch = state["step"], state["epoch"]
         self.elapsed_s = self.saved_at_s = state["elapsed_s"]
         self.losses, self.history = state["losses"], state["history"]
+        self.corrections = state.get("corrections", [])
         torch.set_num_threads(state["threads"])  # sums in another order give other bits
 
     @property

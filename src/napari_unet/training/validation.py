@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_unet.arrays.intensity import Intensity
+from napari_unet.arrays.intensity import unchanged
 from napari_unet.metrics.pixels import class_scores, confusion, mean_scores
 from napari_unet.models.tiles import run_tile
 from napari_unet.tiling import AUTO_TILE, plan_tiles
@@ -154,7 +154,7 @@ def settle(
 def _predict(network: nn.Module, source: Source, geometry: Geometry) -> NDArray[np.float32]:
     """Return the logits (K, *S) of an image; 0 in tiles where nothing is scored."""
     shape, channels = source.weights.shape, len(source.image)
-    plain = Intensity((0.0,) * channels, (1.0,) * channels, (0.0,) * channels)
+    plain = unchanged(channels)
     logits: NDArray[np.float32] | None = None
     device = next(network.parameters()).device
     for tile in _labelled_tiles(source, geometry):
