@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from qtpy.QtWidgets import QWidget
 
-    from napari_unet.engine.jobs import Control, Job
+    from napari_unet.engine.jobs import Control, Job, Question
 
 SILENCE_S = 10.0  # the engine beats once a second
 
@@ -88,6 +88,10 @@ class Engine(QObject):
     def resume(self, job: str) -> None:
         """Go on with a paused job."""
         self._order(job, Resume(job=job))
+
+    def ask(self, question: Question) -> None:
+        """Put a question to the job that it names."""
+        self._order(question.job, question)
 
     def focus(self, job: str, point: Sequence[float]) -> None:
         """Go on with a job where the user looks now."""

@@ -289,6 +289,16 @@ def store_pairs(
     )
 
 
+def store_labels(
+    images: Sequence[ArrayRef], truths: Sequence[Source], folder: Path, stopped: Callable[[], bool]
+) -> tuple[tuple[ArrayRef, ArrayRef], ...]:
+    """Copy labels, or targets, anew for images that the engine has; runs in a thread."""
+    return tuple(
+        (image, store(truth, folder, snapshot=True, stopped=stopped))
+        for image, truth in zip(images, truths, strict=True)
+    )
+
+
 def copy_blocks(
     data: Any,
     path: Path,

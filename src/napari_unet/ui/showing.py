@@ -10,6 +10,8 @@ from napari_unet.ui.layers import find_layer
 from napari_unet.ui.results import MARK
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import napari.viewer
     from napari.layers import Layer
 
@@ -28,7 +30,7 @@ def show_anew(viewer: napari.viewer.Viewer, made: LayerTuple) -> object:
     earlier = find_marked(viewer, meta["metadata"][MARK])
     if earlier is None:
         return show(viewer, made)
-    if kind == "shapes" or earlier.ndim != np.ndim(data):
+    if kind in {"shapes", "points"} or earlier.ndim != np.ndim(data):
         remove(viewer, earlier.unique_id)
         return show(viewer, made)
     earlier.data = data
@@ -65,6 +67,21 @@ def focus(viewer: napari.viewer.Viewer, layer: Layer) -> tuple[float, ...]:
     return tuple(
         float(np.clip(p, 0, n - 1)) for p, n in zip(pixels, layer.data.shape, strict=False)
     )
+
+
+def go_to(viewer: napari.viewer.Viewer, layer: Layer, pixel: Sequence[float]) -> None:
+    """Bring a pixel of `layer` into the middle of the view."""
+    world = layer.data_to_world(pixel)
+    first = viewer.dims.ndim - len(world)
+    for axis, position in enumerate(world, start=first):
+        viewer.dims.set_point(axis, position)
+    scene = getattr(viewer, "scene", viewer)  # the camera moved there in napari 0.9
+    point = list(scene.camera.center)
+    shown = viewer.dims.displayed
+    for k, axis in enumerate(shown, start=len(point) - len(shown)):
+        if axis >= first:
+            point[k] = world[axis - first]
+    scene.camera.center = tuple(point)
 
 
 def lay_side_by_side(viewer: napari.viewer.Viewer, *, enabled: bool) -> None:

@@ -10,11 +10,9 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QLineEdit, QPushButton
 
 from napari_unet.config import InputError, TrainConfig
 from napari_unet.events import (
-    Beat,
     Failed,
     Finished,
     Noted,
-    Saved,
     Started,
     Stepped,
     Stopped,
@@ -35,6 +33,7 @@ from napari_unet.ui.samples_view import sample_layers
 from napari_unet.ui.showing import show_anew
 from napari_unet.ui.train_form import TrainForm
 from napari_unet.ui.training_run import TrainingRun
+from napari_unet.ui.watching import Watching
 from napari_unet.ui.weights import map_layers, weight_maps
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from napari_unet.engine.jobs import Job
     from napari_unet.events import Event
     from napari_unet.ui.curves import Curves
-    from napari_unet.ui.weights import Maps
+from napari_unet.ui.weights import Maps
 
 SAMPLES = 8
 PLANNED = "The plan may halve axes more or less often than this, as the images need."
@@ -63,6 +62,7 @@ class TrainDock(Dock):
         self.diagnosis.setWordWrap(True)
         self.network = NetworkView()
         self.training = TrainingRun(self.engine.scratch, self)
+        self.watching = Watching(viewer, self.engine, self.training)
         self._weighing = Background(self)
         self._sampling = False  # the job is a look at the samples
         self._resumable = False  # the last training did not reach its end
@@ -99,7 +99,7 @@ class TrainDock(Dock):
             case Failed(code=code, what=what, remedy=remedy, details=details):
                 self._settle(resumable=False)
                 self.message.error(InputError(code, what, remedy), details)
-            case Saved() | Beat() | Started():
+            case _:  # Saved, Beat; the rest is for `watching`
                 pass
 
     def give_up(self, why: str) -> None:
@@ -116,6 +116,7 @@ class TrainDock(Dock):
     def shut_down(self) -> None:
         """End what runs for this dock."""
         self.training.abandon()
+        self.watching.live.stop()
         self._weighing.stop()
         self.network.stop()
         super().shut_down()
@@ -168,6 +169,7 @@ class TrainDock(Dock):
         buttons.addWidget(self.train_button, 1, 0, 1, 2)
         buttons.addWidget(self.resume_button, 2, 0, 1, 2)
         self.foot.insertLayout(0, buttons)
+        self.foot.addWidget(self.watching)
         self.foot.addWidget(self.diagnosis)
         self.diagnosis.hide()
 
@@ -184,6 +186,7 @@ class TrainDock(Dock):
         self.resume_button.clicked.connect(self._on_resume)
         self.training.submitted.connect(self._on_submitted)
         self.training.refused.connect(self._on_refused)
+        self.watching.told.connect(self.message.news)
         self._weighing.done.connect(self._on_weighed)
         self._weighing.failed.connect(self.message.error)
 
@@ -263,12 +266,18 @@ class TrainDock(Dock):
         config, sources = self.form.value, self.material.sources
         name = self.name.text().strip() or "unet"
         folder = free_folder(Path(self.folder.text()).expanduser(), name)
+        self.watching.choose(self.material.chosen, self.material.axes.axes)
         self._open_job("copying the layers")
         if self.curves is not None:
             self.curves.clear_points()
         self.job = self.training.begin(sources, config, folder, self.parent_model.folder)
         self.message.news(f"training {folder.name}")
         self._on_choice()
+
+    def _on_held(self, held: bool) -> None:
+        """Pause; or go on, with what was painted meanwhile."""
+        if held or self._sampling or not self.watching.go_on():
+            super()._on_held(held)
 
     def _on_resume(self) -> None:
         self._open_job("going on from the last checkpoint")
@@ -322,6 +331,7 @@ class TrainDock(Dock):
         self.job = ""
         self.progress.close_job()
         if not self._sampling:
+            self.watching.end()
             self.training.left_s = None
             self.diagnosis.setText(self.training.words)
             self._resumable = resumable and self.training.order is not None

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_unet.engine.jobs import SamplesJob, TrainJob
+from napari_unet.engine.jobs import Correct, SamplesJob, TrainJob
 from napari_unet.events import Stepped, Validated
 from napari_unet.ui.background import Background
 from napari_unet.ui.diagnosis import diagnose
-from napari_unet.ui.layers import store_pairs
+from napari_unet.ui.layers import store_labels, store_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +29,7 @@ class TrainingRun(QObject):
     """One training at a time, or a look at its samples; the layers are snapshotted before."""
 
     submitted = Signal(object)  # TrainJob or SamplesJob: for the engine
+    corrected = Signal(object)  # Correct: for the engine
     refused = Signal(Exception)  # the layers could not be handed over
 
     def __init__(self, scratch: Path, parent: QObject) -> None:
@@ -41,6 +42,9 @@ class TrainingRun(QObject):
         self._copying = Background(self)
         self._copying.done.connect(self._on_copied)
         self._copying.failed.connect(self.refused)
+        self._correcting = Background(self)
+        self._correcting.done.connect(self._on_corrected)
+        self._correcting.failed.connect(self.refused)
 
     @property
     def words(self) -> str:
@@ -75,6 +79,17 @@ class TrainingRun(QObject):
         self.submitted.emit(self.order)
         return job
 
+    def correct(self, truths: Sequence[Source]) -> None:
+        """Copy the labels as they are now and order to go on with them."""
+        assert self.order is not None, "nothing is trained"
+        images = [image for image, _ in self.order.pairs]
+        self._correcting.run(store_labels, images, list(truths), self._scratch)
+
+    def _on_corrected(self, pairs: Pairs) -> None:
+        if self.order is not None:
+            self.order = self.order.model_copy(update={"pairs": pairs})
+            self.corrected.emit(Correct(job=self.order.job, pairs=pairs))
+
     def sample(
         self, sources: Sequence[tuple[Source, Source]], config: TrainConfig, count: int
     ) -> str:
@@ -98,6 +113,7 @@ class TrainingRun(QObject):
     def abandon(self) -> None:
         """Stop copying."""
         self._copying.stop()
+        self._correcting.stop()
 
     def _hand_over(
         self,

@@ -1,0 +1,288 @@
+"""What a network in training makes of the image that is looked at, as layers that follow it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from qtpy.QtCore import QObject, Signal
+
+from napari_unet.config import InputError, LabelConfig
+from napari_unet.engine.jobs import Ask, Focus
+from napari_unet.events import Doubted, Previewed
+from napari_unet.ui.background import Background
+from napari_unet.ui.correcting import Painted, take_over
+from napari_unet.ui.layers import find_layer, source_of, store
+from napari_unet.ui.looking import Looking
+from napari_unet.ui.results import MARK, LayerTuple, Place, open_results, result_axes
+from napari_unet.ui.showing import find_marked, focus, go_to, remove, show_anew
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import napari.viewer
+    from napari.layers import Layer
+
+    from napari_unet.engine.jobs import ArrayRef, TrainJob
+
+LIVE, LOSS, NEXT = {"live": "view"}, {"live": "loss"}, {"live": "next"}
+Shown = tuple[str, Any, dict[str, Any]]  # name, array, attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A pair of layers that is trained on, and where the engine finds the image."""
+
+    images: tuple[object, ...]  # keys of its channels
+    labels: object
+    place: Place
+    reference: ArrayRef
+
+
+class Live(QObject):
+    """Asks a training about what the user looks at, and shows the answers.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where layers are looked at, and shown.
+    scratch : Path
+        Where answers go.
+    """
+
+    ordered = Signal(object)  # Focus or Ask: for the engine
+    told = Signal(str)  # something the user should know
+
+    def __init__(self, viewer: napari.viewer.Viewer, scratch: Path, parent: QObject) -> None:
+        super().__init__(parent)
+        self.viewer, self._scratch = viewer, scratch
+        self.enabled = True
+        self._job, self._axes, self._ndim, self._labels = "", "", 2, LabelConfig()
+        self.painted = Painted(self)  # what the training learns from
+        self._pairs: list[Watched] = []
+        self._others: dict[object, ArrayRef] = {}  # images that are not trained on
+        self._places: dict[str, tuple[Place, int]] = {}  # of the image, by folder of answers
+        self._shown: tuple[Any, tuple[int, ...], int] | None = None  # as it came; start; pair
+        self._next: list[tuple[int, ...]] = []  # places of doubt, not gone to yet
+        self._looking = Looking(viewer, self)
+        self._looking.moved.connect(self.look)
+        self._reading, self._losses, self._storing = (Background(self) for _ in range(3))
+        self._reading.done.connect(self._on_read)
+        self._losses.done.connect(self._on_losses)
+        self._storing.done.connect(self._on_stored)
+        for work in (self._reading, self._losses, self._storing):
+            work.failed.connect(lambda error: self.told.emit(str(error)))
+
+    def begin(
+        self, order: TrainJob, chosen: Sequence[tuple[Sequence[Layer], Layer]], axes: str
+    ) -> None:
+        """Follow a training on images and labels (or targets); `axes` are those of the images."""
+        self._job, self._axes, self._labels = order.job, axes, order.config.labels
+        self._ndim = order.config.model.ndim
+        self._pairs = [
+            Watched(
+                tuple(image.unique_id for image in images),
+                truth.unique_id,
+                Place(images[0], axes, self._ndim),
+                reference,
+            )
+            for (images, truth), (reference, _) in zip(chosen, order.pairs, strict=True)
+        ]
+        self._others, self._places, self._shown, self._next = {}, {}, None, []
+        drawn = [truth for _, truth in chosen if isinstance(truth, Labels)]
+        self.painted.watch(drawn)
+        self.look()
+
+    def end(self) -> None:
+        """Follow nothing any more; the live view goes, because no model has it."""
+        self._job, self._shown = "", None
+        self.painted.stop()
+        for work in (self._reading, self._losses, self._storing):
+            work.stop()
+        layer = find_marked(self.viewer, LIVE)
+        if layer is not None:
+            remove(self.viewer, layer.unique_id)
+
+    def stop(self) -> None:
+        """Look away; the dock is gone."""
+        self.end()
+        self._looking.stop()
+
+    def turn(self, on: bool) -> None:
+        """Show the live view, or take it away."""
+        self.enabled = on
+        if on:
+            self.look()
+        else:
+            layer = find_marked(self.viewer, LIVE)
+            self._shown = None
+            if layer is not None:
+                remove(self.viewer, layer.unique_id)
+
+    def look(self) -> None:
+        """Ask what the network makes of what the user looks at."""
+        layer = self._looked_at() if self._job and self.enabled else None
+        if layer is None:
+            return
+        pair = self._pair_of(layer)
+        if pair >= 0:
+            self._focus(layer, self._pairs[pair].reference, self._pairs[pair].place, pair)
+        elif layer.unique_id in self._others:
+            place = Place(layer, self._axes, self._ndim)
+            self._focus(layer, self._others[layer.unique_id], place, -1)
+        elif not self._storing.busy:
+            source = source_of(layer, self._axes)
+            self._storing.run(_hand_over, layer.unique_id, source, self._scratch)
+
+    def ask(self, about: str) -> None:
+        """Ask for the loss of what is held out; or go to the next place of doubt."""
+        if about == "doubt" and self._next:
+            self._go_on()
+        elif self._job:
+            self.ordered.emit(Ask(job=self._job, about=about, out=str(self._scratch)))
+
+    def take(self, event: Previewed | Doubted) -> None:
+        """Show an answer."""
+        match event:
+            case Doubted(places=places, doubts=doubts):
+                self._show_doubts(places, doubts)
+            case Previewed(about="loss", path=path):
+                self._losses.run(read_preview, Path(path))
+            case Previewed(path=path):
+                self._reading.run(read_preview, Path(path))
+
+    def keep_painted(self) -> int:
+        """Write what was painted over the live view into the labels; return how many pixels."""
+        layer, shown = find_marked(self.viewer, LIVE), self._shown
+        if layer is None or shown is None or shown[2] < 0:
+            return 0
+        before, start, pair = shown
+        labels = find_layer(self.viewer.layers, self._pairs[pair].labels)
+        if labels is None or layer.data.shape != before.shape:
+            return 0
+        self._shown = layer.data.copy(), start, pair
+        return take_over(labels, layer.data, before, start, self._labels)
+
+    def _looked_at(self) -> Layer | None:
+        """Return the topmost image that is visible and that the network can take."""
+        for layer in reversed(self.viewer.layers):
+            if not isinstance(layer, Image) or not layer.visible or MARK in layer.metadata:
+                continue
+            if self._pair_of(layer) >= 0:
+                return layer
+            try:
+                source_of(layer, self._axes)
+            except InputError:
+                continue
+            return layer
+        return None
+
+    def _pair_of(self, layer: Layer) -> int:
+        key = layer.unique_id
+        return next((k for k, pair in enumerate(self._pairs) if key in pair.images), -1)
+
+    def _focus(self, layer: Layer, image: ArrayRef, place: Place, pair: int) -> None:
+        pixels = focus(self.viewer, layer)
+        point = tuple(pixels[axis] for axis in result_axes(self._axes, self._ndim))
+        out = self._scratch / f"live-{self._job}-{layer.unique_id}"
+        self._places[out.name] = place, pair
+        self.ordered.emit(Focus(job=self._job, point=point, image=image, pair=pair, out=str(out)))
+
+    def _on_stored(self, found: tuple[object, ArrayRef]) -> None:
+        key, reference = found
+        self._others[key] = reference
+        self.look()
+
+    def _on_read(self, read: tuple[str, list[Shown]]) -> None:
+        folder, arrays = read
+        if folder not in self._places or not self.enabled:
+            return
+        self.keep_painted()
+        place, pair = self._places[folder]
+        for name, array, attrs in arrays:
+            if name in {"classes", "values"}:
+                start = (*attrs["lead"], *attrs["offset"])
+                self._show(name, array, place, start, pair)
+
+    def _show(self, name: str, array: Any, place: Place, start: tuple[int, ...], pair: int) -> None:
+        if name == "values":
+            array = array[0]
+        data = array.reshape((1,) * (len(start) - array.ndim) + array.shape)
+        meta = {"name": "live view", "metadata": {MARK: dict(LIVE)}, "opacity": 0.5}
+        kind = "labels" if name == "classes" else "image"
+        labels = find_layer(self.viewer.layers, self._pairs[max(pair, 0)].labels)
+        if kind == "labels" and labels is not None:
+            meta["colormap"] = labels.colormap
+        show_anew(self.viewer, (data, {**meta, **place.keywords(None, start)}, kind))
+        self._shown = (data.copy(), start, pair) if kind == "labels" else None
+
+    def _on_losses(self, read: tuple[str, list[Shown]]) -> None:
+        _, arrays = read
+        for name, array, attrs in arrays:
+            place = self._pairs[attrs["pair"]].place
+            start = (*attrs["lead"], *attrs["offset"])
+            data = array.reshape((1,) * (len(start) - array.ndim) + array.shape)
+            known = array[np.isfinite(array)]
+            most = float(np.percentile(known, 99.8)) if known.size else 1.0
+            meta = {
+                "name": f"{place.name}: validation loss",
+                "metadata": {MARK: {**LOSS, "of": name}},
+                "colormap": "inferno",
+                "blending": "translucent",
+                "opacity": 0.7,
+                "contrast_limits": (0.0, max(most, 1e-6)),
+                **place.keywords(None, start),
+            }
+            show_anew(self.viewer, (data, meta, "image"))
+
+    def _show_doubts(self, places: Sequence[Sequence[int]], doubts: Sequence[float]) -> None:
+        self._next = [tuple(place) for place in places]
+        for pair, watched in enumerate(self._pairs):
+            mine = [k for k, place in enumerate(places) if place[0] == pair]
+            if mine:
+                points = np.array([places[k][1:] for k in mine], float)
+                show_anew(self.viewer, doubt_layer(points, [doubts[k] for k in mine], watched))
+        self.told.emit(f"{len(places)} places where the network is least sure: paint labels there")
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if not self._next:
+            return
+        pair, *pixel = self._next.pop(0)
+        layer = find_layer(self.viewer.layers, self._pairs[pair].labels)
+        if layer is not None:
+            go_to(self.viewer, layer, pixel)
+
+
+def doubt_layer(points: Any, doubts: Sequence[float], watched: Watched) -> LayerTuple:
+    """Mark places of doubt (N, axes) in an image as points, with their doubt as feature."""
+    meta = {
+        "name": f"{watched.place.name}: where next",
+        "metadata": {MARK: {**NEXT, "image": watched.place.name}},
+        "features": {"doubt": list(doubts)},
+        "face_color": "transparent",
+        "border_color": "#e69f00",
+        "size": 32,
+        **watched.place.keywords(),
+    }
+    return points, meta, "points"
+
+
+def read_preview(path: Path, stopped: Callable[[], bool]) -> tuple[str, list[Shown]]:
+    """Read an answer into memory and remove it; runs in a thread."""
+    arrays = [
+        (name, np.asarray(array[:]), dict(array.attrs))
+        for name, array in open_results(path).items()
+    ]
+    shutil.rmtree(path, ignore_errors=True)
+    return path.parent.name, arrays
+
+
+def _hand_over(
+    key: object, source: Any, scratch: Path, stopped: Callable[[], bool]
+) -> tuple[object, ArrayRef]:
+    return key, store(source, scratch, stopped=stopped)

@@ -1,0 +1,157 @@
+"""A training is watched, paused, corrected and goes on: real clicks, the real engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from napari_unet.config import LabelConfig
+from napari_unet.ui.correcting import take_over
+from napari_unet.ui.results import MARK
+from napari_unet.ui.showing import find_marked
+from tests.ui.test_train_dock import LONG_MS, click, dock
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Layer
+    from pytestqt.qtbot import QtBot
+
+    from napari_unet.ui.train_dock import TrainDock
+
+__all__ = ["dock"]  # the fixture
+pytestmark = pytest.mark.viewer
+LIVE = {"live": "view"}
+
+
+def live(viewer: napari.Viewer) -> Layer | None:
+    return find_marked(viewer, LIVE)
+
+
+def pause(qtbot: QtBot, dock: TrainDock) -> int:
+    """Hold the training; return the step at which it rests."""
+    steps: list[int] = []
+    dock.engine.happened.connect(lambda _job, e: steps.append(getattr(e, "step", 0)))
+    click(qtbot, dock.progress.pause_button)
+    quiet = [-1]
+
+    def rests() -> bool:
+        before, quiet[0] = quiet[0], len(steps)
+        return before == quiet[0]
+
+    qtbot.waitUntil(rests, timeout=LONG_MS)
+    return max(steps, default=0)
+
+
+@pytest.fixture
+def training(qtbot: QtBot, dock: TrainDock, cells: napari.Viewer) -> TrainDock:
+    """The dock while its training runs, with the live view on the screen."""
+    click(qtbot, dock.train_button)
+    qtbot.waitUntil(lambda: live(cells) is not None, timeout=LONG_MS)
+    yield dock
+    if dock.job:
+        click(qtbot, dock.progress.stop_button)
+        qtbot.waitUntil(lambda: not dock.job, timeout=LONG_MS)
+
+
+def test_the_live_view_lies_on_the_image_and_goes_with_the_training(
+    qtbot: QtBot, training: TrainDock, cells: napari.Viewer
+) -> None:
+    image = cells.layers["cells"]
+    shown = live(cells)
+    np.testing.assert_array_equal(shown.extent.world, image.extent.world)  # it is small
+    assert set(np.unique(shown.data)) <= {0, 1}
+    training.watching.view.setChecked(False)
+    assert live(cells) is None
+    training.watching.view.setChecked(True)
+    qtbot.waitUntil(lambda: live(cells) is not None, timeout=LONG_MS)
+    click(qtbot, training.progress.stop_button)
+    qtbot.waitUntil(lambda: not training.job, timeout=LONG_MS)
+    assert live(cells) is None
+    assert not training.watching.isVisibleTo(training)
+
+
+def test_labels_that_are_painted_in_a_pause_are_learned(
+    qtbot: QtBot, training: TrainDock, cells: napari.Viewer
+) -> None:
+    pause(qtbot, training)
+    before = training.training.order.pairs
+    cells.layers["drawn"].paint((40, 40), 77)
+    click(qtbot, training.progress.pause_button)
+    qtbot.waitUntil(lambda: "corrected pixels" in training.message.text(), timeout=LONG_MS)
+    (image, labels), (old_image, old_labels) = training.training.order.pairs[0], before[0]
+    assert image == old_image
+    assert labels != old_labels
+    seen = len(training.training.history)
+    qtbot.waitUntil(lambda: len(training.training.history) > seen, timeout=LONG_MS)
+
+
+def test_what_is_painted_over_the_live_view_becomes_a_label(
+    qtbot: QtBot, training: TrainDock, cells: napari.Viewer
+) -> None:
+    pause(qtbot, training)
+    drawn, shown = cells.layers["drawn"], live(cells)
+    before, largest = drawn.data.copy(), int(drawn.data.max())
+    spot = np.zeros(shown.data.shape, bool)
+    spot[5:9, 5:9] = True
+    shown.data_setitem(np.nonzero(spot), 1 - shown.data[spot])
+    changed = shown.data.copy()
+    click(qtbot, training.progress.pause_button)
+    qtbot.waitUntil(lambda: "corrected pixels" in training.message.text(), timeout=LONG_MS)
+    np.testing.assert_array_equal(drawn.data[~spot], before[~spot])
+    np.testing.assert_array_equal(drawn.data[spot] > largest, changed[spot] > 0)
+    drawn.undo()
+    np.testing.assert_array_equal(drawn.data, before)
+
+
+def test_a_pause_without_painting_corrects_nothing(
+    qtbot: QtBot, training: TrainDock, cells: napari.Viewer
+) -> None:
+    pause(qtbot, training)
+    order = training.training.order
+    click(qtbot, training.progress.pause_button)
+    seen = len(training.training.history)
+    qtbot.waitUntil(lambda: len(training.training.history) > seen, timeout=LONG_MS)
+    assert training.training.order == order
+
+
+def test_loss_and_places_of_doubt_are_shown_also_in_a_pause(
+    qtbot: QtBot, training: TrainDock, cells: napari.Viewer
+) -> None:
+    pause(qtbot, training)
+    marked = cells.layers["cells"].extent.world
+    click(qtbot, training.watching.loss_button)
+    qtbot.waitUntil(lambda: _of(cells, "loss") != [], timeout=LONG_MS)
+    (loss, *_) = _of(cells, "loss")
+    assert np.isfinite(loss.data).any()
+    assert (loss.extent.world[0] >= marked[0]).all()
+    assert (loss.extent.world[1] <= marked[1]).all()
+    click(qtbot, training.watching.next_button)
+    qtbot.waitUntil(lambda: _of(cells, "next") != [], timeout=LONG_MS)
+    (points,) = _of(cells, "next")
+    assert len(points.data) == len(points.features["doubt"])
+    first = points.data_to_world(points.data[0])
+    np.testing.assert_allclose(cells.scene.camera.center[-2:], first[-2:])
+    click(qtbot, training.watching.next_button)
+    if len(points.data) > 1:
+        second = points.data_to_world(points.data[1])
+        np.testing.assert_allclose(cells.scene.camera.center[-2:], second[-2:])
+
+
+def _of(viewer: napari.Viewer, what: str) -> list[Any]:
+    marks = [(layer, layer.metadata.get(MARK, {})) for layer in viewer.layers]
+    return [layer for layer, mark in marks if mark.get("live") == what]
+
+
+def test_classes_are_taken_over_as_they_are_painted(cells: napari.Viewer) -> None:
+    labels = cells.layers["drawn"]
+    before = labels.data.copy()
+    shown = np.full((4, 5), 2)
+    painted = shown.copy()
+    painted[1, 2:4] = 3, 0
+    config = LabelConfig(kind="classes")
+    assert take_over(labels, painted, shown, (10, 20), config) == 2
+    assert list(labels.data[11, 22:24]) == [3, 0]
+    assert (labels.data != before).sum() <= 2
+    assert take_over(labels, painted, painted, (10, 20), config) == 0
