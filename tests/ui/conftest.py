@@ -45,8 +45,7 @@ def engine_of_all(qapp: object) -> Iterator[Engine]:
 def nothing_left(
     qtbot: QtBot, request: pytest.FixtureRequest, engine_of_all: Engine
 ) -> Iterator[None]:
-    """After the viewer is closed: no widget, job, running timer, busy thread or bar."""
-    from napari.utils import progress
+    """After the viewer is closed: no widget, job, running timer or busy thread."""
     from qtpy.QtCore import QEvent, QProcess, QThreadPool, QTimer
     from qtpy.QtWidgets import QApplication
 
@@ -65,7 +64,6 @@ def nothing_left(
     assert not engine_of_all.jobs
     assert len(application.findChildren(QProcess)) <= 1
     assert not [timer for timer in application.findChildren(QTimer) if timer.isActive()]
-    assert not list(progress._all_instances)
 
 
 @pytest.fixture

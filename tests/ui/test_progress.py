@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from napari.utils import progress
 
 from napari_unet.ui.progress import STEPS, Progress
 
@@ -22,20 +21,33 @@ def bar(qtbot: QtBot) -> Iterator[Progress]:
     bar.open("working")
     yield bar
     bar.close_job()
-    assert not list(progress._all_instances)
+    assert not bar.isVisible()
 
 
 def test_it_tells_how_far_and_how_long(bar: Progress) -> None:
     bar.advance(0.25, 42.0, "tile 1 of 4")
     assert bar.words.text() == "tile 1 of 4, 42 s left"
     assert bar.bar.value() == STEPS // 4
-    (activity,) = progress._all_instances
-    assert activity.n == STEPS // 4
 
 
-def test_a_second_job_takes_the_place_of_the_first(bar: Progress) -> None:
+def test_numbers_wait_for_the_next_picture_and_the_last_is_shown(
+    qtbot: QtBot, bar: Progress
+) -> None:
+    for tile in range(1, 100):
+        bar.advance(tile / 100, None, f"tile {tile}")
+    assert bar.words.text() == "tile 1"
+    qtbot.waitUntil(lambda: bar.words.text() == "tile 99")
+    assert bar.bar.value() == 99 * STEPS // 100
+
+
+def test_a_second_job_forgets_the_first(qtbot: QtBot, bar: Progress) -> None:
+    bar.advance(0.5, None, "tile 1 of 2")
+    bar.advance(0.9, None, "nearly done")
     bar.open("again")
-    assert len(progress._all_instances) == 1
+    with qtbot.waitSignal(bar._pace.due):
+        bar._pace.ask()
+    assert bar.words.text() == "again"
+    assert bar.bar.value() < STEPS // 2
 
 
 def test_the_second_press_on_stop_ends_the_process(qtbot: QtBot, bar: Progress) -> None:
@@ -53,11 +65,3 @@ def test_pause_and_go_on(qtbot: QtBot, bar: Progress) -> None:
         with qtbot.waitSignal(bar.held) as blocker:
             bar.pause_button.click()
         assert blocker.args == [held]
-
-
-def test_a_widget_that_is_destroyed_takes_its_bar_along(qtbot: QtBot) -> None:
-    bar = Progress()
-    bar.open("working")
-    bar.deleteLater()
-    del bar
-    qtbot.waitUntil(lambda: not list(progress._all_instances))

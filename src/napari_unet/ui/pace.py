@@ -6,7 +6,7 @@ import time
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-SHORTEST_MS, LONGEST_MS = 250, 3000  # between two pictures
+SHORTEST_MS, LONGEST_MS = 250, 10_000  # between two pictures
 FRAME_MS = 16  # a delay that nobody feels
 PATIENCE = 100  # pictures that take longer may delay one in a hundred moments
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
-from functools import partial
-
-from napari.utils import progress
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
@@ -14,41 +9,14 @@ from napari_unet.ui.diagnosis import duration
 from napari_unet.ui.pace import Pace
 
 STEPS = 1000  # of the bar
-ACTIVITY_S = 5.0  # between two steps of napari's bar, which paints the window while we wait
 STOP = "Stop after the current step and keep what was reached."
 
 
-class Activity:
-    """A bar in the activity dock of napari; closing it twice does no harm."""
-
-    def __init__(self) -> None:
-        self._bar: progress | None = None
-        self._moved_s = -math.inf
-
-    def open(self, words: str) -> None:
-        """Show a new bar."""
-        self.close()
-        self._moved_s = -math.inf
-        self._bar = progress(total=STEPS, desc=words)
-
-    def advance(self, step: int) -> None:
-        """Move the bar to `step`, now and then."""
-        due = time.monotonic() - self._moved_s > ACTIVITY_S
-        if self._bar is not None and due and step > self._bar.n:
-            self._moved_s = time.monotonic()
-            self._bar.update(step - self._bar.n)
-
-    def close(self, _widget: object = None) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-
 class Progress(QWidget):
-    """A bar that also stands in the activity dock of napari while a job runs.
+    """A bar, words and buttons while a job runs.
 
-    `open` and `close` are the only places where it appears and goes.
+    The activity dock of napari shows nothing of it: its wheel would paint the whole window thirty
+    times a second for as long as the job runs.
     """
 
     stopped = Signal()  # the user wants the job to stop
@@ -57,9 +25,6 @@ class Progress(QWidget):
 
     def __init__(self, pace: Pace | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._activity = Activity()
-        # the window may go while a job runs; a bound method alone would not be kept alive
-        self.destroyed.connect(partial(self._activity.close))
         self._stopping = False
         self._next: tuple[float, float | None, str] | None = None  # not shown yet
         self._known = False  # how far it is
@@ -89,7 +54,6 @@ class Progress(QWidget):
 
     def open(self, phase: str) -> None:
         """Begin to show a job; how far it is, is not known yet."""
-        self._activity.open(phase)
         self._stopping = False
         self.pause_button.blockSignals(True)
         self.pause_button.setChecked(False)
@@ -104,7 +68,7 @@ class Progress(QWidget):
     def phase(self, words: str) -> None:
         """Say what is being done, without knowing how long it takes."""
         self.words.setText(words)
-        self.bar.setRange(0, 0)
+        self.bar.reset()  # one that runs to and fro would paint the window all the time
         self._next, self._known = None, False
 
     def advance(self, share: float, left_s: float | None, words: str) -> None:
@@ -124,14 +88,11 @@ class Progress(QWidget):
         left = "" if left_s is None else f", {duration(left_s)} left"
         self.words.setText(words + left)
         self.bar.setUpdatesEnabled(False)  # it would paint the whole window at once
-        self.bar.setRange(0, STEPS)
         self.bar.setValue(round(share * STEPS))
         self.bar.setUpdatesEnabled(True)
-        self._activity.advance(round(share * STEPS))
 
     def close_job(self) -> None:
         """Show no job any more."""
-        self._activity.close()
         self.hide()
 
     def _on_pause(self, held: bool) -> None:
