@@ -39,7 +39,10 @@ class SplitCard(Config):
 
 def sign(split: SplitCard, images: Mapping[tuple[int, tuple[int, ...]], str]) -> SplitCard:
     """Write the digest of its image, by pair and lead, into each box."""
-    signed = (box.model_copy(update={"image": images[box.pair, box.lead]}) for box in split.boxes)
+    signed = (
+        box.model_copy(update={"image": images.get((box.pair, box.lead), box.image)})
+        for box in split.boxes
+    )
     return split.model_copy(update={"boxes": tuple(signed)})
 
 

@@ -54,8 +54,7 @@ def part(sources: Sequence[Source], card: SplitCard, geometry: Geometry) -> Spli
     Raises
     ------
     InputError
-        U118 when a box lies outside its image, or of an image that is not there; U105 when no
-        labelled pixel is left to learn from.
+        U118 when a box lies outside its image; U105 when no labelled pixel is left to learn from.
     """
     _check_boxes(sources, card)
     train: list[Source] = []
