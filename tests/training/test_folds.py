@@ -62,11 +62,11 @@ def test_finished_folds_are_kept_and_not_computed_again(tmp_path: Path) -> None:
     for event in stream:
         if event == Noted("fold 3 of 3"):
             stream.close()
-    done = [(tmp_path / f"fold-{k}/card.json").read_bytes() for k in (1, 2)]
+    done = [(tmp_path / f"fold-{k}/weights.safetensors").read_bytes() for k in (1, 2)]
     assert len(json.loads((tmp_path / ROWS).read_text())["rows"]) == 2
     events = list(train_folds(asked(), pairs, tmp_path, resume=True))
     assert sum(isinstance(event, Stepped) for event in events) == 1
-    assert [(tmp_path / f"fold-{k}/card.json").read_bytes() for k in (1, 2)] == done
+    assert [(tmp_path / f"fold-{k}/weights.safetensors").read_bytes() for k in (1, 2)] == done
     last = events[-1]
     assert isinstance(last, Finished)
     assert [row["fold"] for row in last.summary["rows"]] == [1, 2, 3]

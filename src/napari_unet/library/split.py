@@ -9,7 +9,7 @@ from pydantic import Field
 from napari_unet.config import Config
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 AS_BEFORE = "what the parent held out of these images is held out again"
 
@@ -35,6 +35,14 @@ class SplitCard(Config):
 
     words: str = Field(description="One sentence for the user.")
     boxes: tuple[HeldBox, ...] = ()
+
+
+def widened(window: Sequence[slice], by: Sequence[int], shape: Sequence[int]) -> tuple[slice, ...]:
+    """Return a window of an array of `shape` (*S), wider by so many pixels on every side."""
+    return tuple(
+        slice(max(w.start - g, 0), min(w.stop + g, n))
+        for w, g, n in zip(window, by, shape, strict=True)
+    )
 
 
 def sign(split: SplitCard, images: Mapping[tuple[int, tuple[int, ...]], str]) -> SplitCard:
