@@ -75,7 +75,7 @@ def test_json_is_the_card_and_nothing_else(cli: Cli, files: Path, tmp_path: Path
 def test_what_was_noted_stands_on_stderr(cli: Cli, files: Path, tmp_path: Path) -> None:
     done = cli(*train(files, tmp_path / "m", *TINY, "--epochs", 1))
     assert done.out == ""
-    assert all(words in done.err for words in ("to hold any", "epoch 1: loss", "Dice"))
+    assert all(words in done.err for words in ("held out", "epoch 1: loss", "Dice"))
 
 
 def test_a_model_is_tuned_from_another(cli: Cli, files: Path, model: Path, tmp_path: Path) -> None:

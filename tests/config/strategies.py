@@ -18,6 +18,7 @@ CORNER = st.tuples(*[st.floats(-9, 9, allow_nan=False)] * 2)
 FREE = {
     "region": st.none() | st.lists(EXTENT, min_size=1, max_size=5).map(tuple),
     "outline": st.none() | st.lists(CORNER, min_size=3, max_size=6).map(tuple),
+    "names": st.none() | st.just(("0=ground", "3=cell wall:#00ff00", "-1=dirt:#11223344")),
     "architecture": st.sampled_from(sorted(ARCHITECTURES)),
     "loss": st.sampled_from(sorted(LOSSES)),
     "recipe": st.sampled_from([*RECIPES, "custom"]),

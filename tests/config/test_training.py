@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from napari_unet.config import RECIPES, REGRESSION, InputError, TrainConfig, explain, overlay
+from napari_unet.config import (
+    RECIPES,
+    REGRESSION,
+    InputError,
+    LabelConfig,
+    TrainConfig,
+    explain,
+    overlay,
+)
 
 settings = st.recursive(
     st.integers() | st.text(max_size=3),
@@ -96,3 +104,26 @@ def test_a_recipe_serves_regression_with_a_loss_that_fits(name: str) -> None:
     labels = {"kind": "regression"}
     assert TrainConfig.from_recipe(name, labels=labels).loss == "mse"
     assert TrainConfig.from_recipe(name, labels=labels, loss="huber").loss == "huber"
+
+
+def test_classes_are_named_and_coloured_by_value() -> None:
+    config = LabelConfig(names=("1=nucleus:#ff0000", "7=cell wall"))
+    assert config.table == ((1, "nucleus", "#ff0000"), (7, "cell wall", None))
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [(("1",), "U150"), (("1=a:red",), "U150"), (("x=a",), "U150"), (("1=",), "U150"),
+     (("1=a", "1=b"), "U151")],
+)  # fmt: skip
+def test_names_that_are_none_are_refused(names: tuple[str, ...], code: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        LabelConfig(names=names)
+    assert explain(caught.value).code == code
+
+
+@pytest.mark.parametrize(("fold", "folds"), [(1, None), (4, 3)])
+def test_a_fold_is_one_of_the_folds(fold: int, folds: int | None) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TrainConfig(fold=fold, folds=folds)
+    assert explain(caught.value).code == "U151"

@@ -91,7 +91,7 @@ def test_regions_of_different_classes_are_different_objects() -> None:
 
 def test_sparse_instances_start_at_2() -> None:
     labels = np.array([0, 1, 1, 2, 2, 0, 3])
-    targets = targets_of(labels, LabelConfig(zero="unlabelled"))
+    targets = targets_of(labels, LabelConfig(kind="instances", zero="unlabelled"))
     assert targets.classes.tolist() == [0, 0, 0, 1, 1, 0, 1]
     assert targets.labelled.tolist() == [False, True, True, True, True, False, True]
 

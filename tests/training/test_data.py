@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from napari_unet.arrays.axes import Picture
 from napari_unet.config import InputError, TrainConfig
+from napari_unet.library.split import follow_images
 from napari_unet.training.data import load_data
+from napari_unet.training.sampling import Sampler
+
+if TYPE_CHECKING:
+    from napari_unet.training.augment import Source
 
 
 def settings(**changes: object) -> TrainConfig:
@@ -225,3 +232,106 @@ def test_few_bright_pixels_are_normalised_by_percentiles_and_others_by_their_spr
         assert any(how in note for note in data.notes)
         fixed = load_data(settings(validation=0, normalisation=how), [(image, labels)])
         np.testing.assert_array_equal(data.train[0].image, fixed.train[0].image)
+
+
+def scribbles(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """A stack with scribbles of three classes in one corner of one plane."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((5, 90, 100), np.int32)
+    for row, value in enumerate((1, 2, 3, 1, 2, 3)):
+        labels[2, 4 * row : 4 * row + 2, 5:65] = value
+    return rng.normal(100, 10, labels.shape) + 50 * labels, labels
+
+
+def same(one: Source, other: Source, *names: str) -> None:
+    for name in names:
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_of_a_stack_only_what_has_labels_is_learned_and_scored() -> None:
+    data = load_data(settings(labels={"zero": "unlabelled"}), [scribbles()])
+    for source in (*data.train, *data.validation):
+        assert source.lead == (2,)
+        assert source.weights.any()
+    assert data.grammar.values == (1, 2, 3)
+    scored = {int(v) for s in data.validation for v in np.unique(s.truth[s.weights > 0])}
+    assert scored == {0, 1, 2}
+
+
+@pytest.mark.parametrize("kind", ["classes", "instances"])
+def test_what_is_ignored_counts_nowhere(kind: str) -> None:
+    image, labels = scribbles()
+    config = settings(labels={"kind": kind, "zero": "unlabelled", "ignore": 9})
+    plain = load_data(config, [(image, labels)])
+    assert np.average(plain.class_weights) > 0
+    other = labels.copy()
+    other[:, 40:] = 9
+    other[2, 31:, 80:] = 0
+    changed = load_data(config, [(image, other)])
+    np.testing.assert_array_equal(changed.class_weights, plain.class_weights)
+    assert changed.split == plain.split
+    for one, two in zip(
+        (*plain.train, *plain.validation), (*changed.train, *changed.validation), strict=True
+    ):
+        same(one, two, "weights", "image")
+        np.testing.assert_array_equal(one.truth[one.weights > 0], two.truth[two.weights > 0])
+
+
+def test_corrected_labels_keep_what_is_held_out() -> None:
+    image, labels = pair((80, 100))
+    first = load_data(settings(), [(image, labels)])
+    corrected = labels.copy()
+    corrected[50:70, 5:25] = 7
+    again = load_data(settings(seed=5), [(image, corrected)], split=first.split)
+    assert again.split == first.split
+    same(again.validation[0], first.validation[0], "image")
+
+
+def test_a_split_of_other_images_is_refused() -> None:
+    split = load_data(settings(), [pair((80, 100))]).split
+    with pytest.raises(InputError, match="U118"):
+        load_data(settings(), [pair((60, 60))], split=split)
+
+
+def test_held_out_images_are_found_again_in_another_order() -> None:
+    pairs = [pair(seed=k) for k in range(5)]
+    first = load_data(settings(), pairs)
+    moved = {(s.pair, s.lead): str(k) for k, s in enumerate(first.train)}
+    assert follow_images(first.split, moved) is None
+    places = {(4 - box.pair, box.lead): box.image for box in first.split.boxes}
+    found = follow_images(first.split, places)
+    assert found is not None
+    assert [box.pair for box in found.boxes] == [4 - box.pair for box in first.split.boxes]
+    again = load_data(settings(), pairs[::-1], split=found)
+    for one, two in zip(first.validation, again.validation, strict=True):
+        same(one, two, "image", "truth", "weights")
+
+
+def test_a_pair_is_drawn_as_often_as_its_share_says() -> None:
+    pairs = [pair((64, 64), 0), pair((64, 128), 1), pair((32, 64), 2)]
+    pairs[1] = (pairs[1][0] * 20 + 1000, pairs[1][1])  # sizes and intensities differ
+    data = load_data(settings(validation=0, shares=(1, 2, 8)), pairs)
+    assert max(s.image.max() for s in data.train) < 5  # all alike to the network
+    sampler = Sampler(data.train, ((8, 8), (8, 8)), by_class=0)
+    rng, n = np.random.default_rng(0), 3000
+    for k, source in enumerate(data.train):
+        source.image[:] = k
+    drawn = [round(float(sampler.draw(None, rng).image.mean())) for _ in range(n)]
+    np.testing.assert_allclose(np.bincount(drawn) / n, np.array([1, 4, 4]) / 9, atol=0.03)
+
+
+def test_shares_are_as_many_as_pairs() -> None:
+    with pytest.raises(InputError, match="2 shares for 3 pairs"):
+        load_data(settings(shares=(1, 2)), [pair(seed=k) for k in range(3)])
+
+
+def test_classes_have_the_names_and_colours_that_were_given() -> None:
+    labels = {"kind": "classes", "names": ("2=wall:#ff0000", "1=cell")}
+    data = load_data(settings(labels=labels), [pair()])
+    assert [(c.value, c.name) for c in data.classes] == [
+        (0, "background"),
+        (1, "cell"),
+        (2, "wall"),
+    ]
+    assert data.classes[2].colour == "#ff0000"
+    assert data.names == ("background", "cell", "wall")

@@ -91,12 +91,14 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add("--variant", metavar="NAME", help="a form of the architecture (see architectures)")
     add("--from", dest="parent", type=Path, metavar="MODEL", help="a model to fine-tune")
     add("--resume", action="store_true")
+    add("--folds", type=int, metavar="K", help="train K models in OUT/fold-1 to OUT/fold-K, each "
+        "with another part of the data held out, and print their scores")  # fmt: skip
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     _add_learning(parser)
-    parser.set_defaults(architecture=None, variant=None)
+    parser.set_defaults(architecture=None, variant=None, folds=None)
     add("--architectures", required=True, metavar="A,B,C", help="names, or NAME:VARIANT")
     add("--test-image", type=Path, action="append", default=[], metavar="F", help="what to score "
         "on, a file or folder; default: the images held out from training")  # fmt: skip
@@ -112,9 +114,14 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
         "regression, images")  # fmt: skip
     add("--recipe", metavar="NAME", help=f"{', '.join(RECIPES)} (default quick)")
     add("--ndim", type=int, help="1, 2 or 3 (default 2: stacks are learned plane by plane)")
-    add("--kind", choices=["instances", "classes", "regression"])
+    add("--kind", choices=["auto", "instances", "classes", "regression"], help="of the labels "
+        "(default auto: objects or classes, whichever they look like)")  # fmt: skip
     add("--zero", choices=["background", "unlabelled"])
     add("--ignore", type=int, metavar="VALUE")
+    add("--class", dest="names", action="append", default=[], metavar="VALUE=NAME[:COLOUR]",
+        help="what a label value is called, such as 1=nucleus:#ff0000; repeat")  # fmt: skip
+    add("--shares", type=_numbers, metavar="A,B,...", help="how often each pair is drawn relative "
+        "to its labelled area (default all alike)")  # fmt: skip
     add("--minutes", type=float, help="how long to train a network")
     add("--epochs", type=int)
     add("--seed", type=int)

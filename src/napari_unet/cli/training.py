@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.cli.following import follow
-from napari_unet.cli.printing import print_json
+from napari_unet.cli.printing import print_json, print_table
 from napari_unet.config import InputError, TrainConfig, overlay
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 def train(arguments: argparse.Namespace) -> int:
     """Train a model; what is wrong with the flags is told before torch is imported."""
     config, pairs = train_config(arguments), list_pairs(arguments.image, arguments.labels)
+    if config.folds is not None and config.fold is None:
+        return _train_folds(config, pairs, arguments)
     from napari_unet.library.folders import read_card
     from napari_unet.training.loop import train
 
@@ -25,6 +27,25 @@ def train(arguments: argparse.Namespace) -> int:
     status = follow(stream, "what was learned is kept")
     if arguments.json and status == 0:
         print_json(json.loads(read_card(arguments.out).model_dump_json()), indent=2)
+    return status
+
+
+def _train_folds(
+    config: TrainConfig, pairs: Sequence[tuple[Path, Path]], arguments: argparse.Namespace
+) -> int:
+    """Train a model for each fold; print how they do."""
+    from napari_unet.metrics.spread import spread, spread_table
+    from napari_unet.training.folds import ROWS, train_folds
+
+    out = arguments.out
+    stream = train_folds(config, pairs, out, parent=arguments.parent, resume=arguments.resume)
+    status = follow(stream, f"finished folds are kept in {out}; --resume goes on")
+    if status == 0:
+        rows = json.loads((out / ROWS).read_text(encoding="utf-8"))["rows"]
+        if arguments.json:
+            print_json({"folds": rows, **spread(rows, "fold")}, indent=2)
+        else:
+            print_table(spread_table(rows, "fold"))
     return status
 
 
@@ -52,7 +73,9 @@ def train_config(arguments: argparse.Namespace) -> TrainConfig:
         },
         "labels": {
             "kind": arguments.kind, "zero": arguments.zero, "ignore": arguments.ignore,
+            "names": arguments.names or None,
         },
+        "folds": arguments.folds, "shares": arguments.shares,
         "minutes": arguments.minutes, "epochs": arguments.epochs, "seed": arguments.seed,
     }  # fmt: skip
     changes = overlay(_given(flags), read_settings(arguments.set))

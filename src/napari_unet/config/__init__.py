@@ -17,6 +17,7 @@ from napari_unet.config.tables import (
 )
 from napari_unet.config.training import (
     AugmentConfig,
+    ClassEntry,
     LabelConfig,
     LossConfig,
     OptimiserConfig,
@@ -34,6 +35,7 @@ __all__ = [
     "REGRESSION",
     "Architecture",
     "AugmentConfig",
+    "ClassEntry",
     "Config",
     "EvaluateConfig",
     "InputError",

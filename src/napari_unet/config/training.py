@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -13,15 +14,24 @@ from napari_unet.config.schema import Config
 from napari_unet.config.tables import LOSSES, RECIPES, REGRESSION
 
 DEFAULT_MINUTES = 2.0
+CLASS = r"(-?[0-9]{1,18})=([^:\n]{1,60})(?::(#[0-9a-fA-F]{6}(?:[0-9a-fA-F]{2})?))?"
+
+
+class ClassEntry(NamedTuple):
+    """What a label value is called, and the colour it is shown in, if that was chosen."""
+
+    value: int
+    name: str
+    colour: str | None
 
 
 class LabelConfig(Config):
     """What the numbers in a Labels layer mean."""
 
-    kind: Literal["instances", "classes", "regression"] = Field(
-        "instances",
-        description="instances: every object its number. classes: every class its number. "
-        "regression: an image whose values are to be predicted.",
+    kind: Literal["auto", "instances", "classes", "regression"] = Field(
+        "auto",
+        description="instances: every object its number. classes: every class its number. auto: "
+        "what they look like of these. regression: values are to be predicted.",
     )
     zero: Literal["background", "unlabelled"] = Field(
         "background", description="What 0 means: background, or not labelled (ignored everywhere)."
@@ -32,6 +42,32 @@ class LabelConfig(Config):
     ridge: bool = Field(
         True, description="Part touching instances by a one-pixel line of background."
     )
+    names: tuple[str, ...] | None = Field(
+        None,
+        description="Names and colours, such as 1=nucleus:#ff0000, one for each value; of "
+        "instances, 0 is background and 1 object.",
+    )
+
+    @property
+    def table(self) -> tuple[ClassEntry, ...]:
+        """What `names` says."""
+        return tuple(map(_read_class, self.names or ()))
+
+    @model_validator(mode="after")
+    def _check_names(self) -> LabelConfig:
+        values = [entry.value for entry in self.table]
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            raise InputError("U151", f"value {twice[0]} has two names", "name each value once")
+        return self
+
+
+def _read_class(text: str) -> ClassEntry:
+    found = re.fullmatch(CLASS, text)
+    if found is None:
+        remedy = "write it as VALUE=NAME or VALUE=NAME:#rrggbb"
+        raise InputError("U150", f"class {text!r}", remedy)
+    return ClassEntry(int(found[1]), found[2], found[3])
 
 
 class WeightConfig(Config):
@@ -177,6 +213,19 @@ class TrainConfig(Config):
     validation: float = Field(
         0.2, ge=0, le=0.9, description="Share of the data held out to validate."
     )
+    folds: int | None = Field(
+        None,
+        ge=2,
+        le=100,
+        description="Into how many parts the data is cut, one of which is held out instead of a "
+        "share of it.",
+    )
+    fold: int | None = Field(None, ge=1, description="Which of the folds is held out, from 1.")
+    shares: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
+        None,
+        description="How often each pair is drawn relative to its labelled area, one number for "
+        "each; None: all alike.",
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Same seed, same data, same weights.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; None: all cores.")
@@ -198,6 +247,9 @@ class TrainConfig(Config):
         self._check_loss()
         if self.epochs is not None and self.minutes is not None:
             raise InputError("U152", "both epochs and minutes are set", "choose one budget")
+        if self.fold is not None and self.fold > (self.folds or 0):
+            what = f"fold {self.fold} of {self.folds}"
+            raise InputError("U151", what, "set folds, and fold to a number from 1 to folds")
         return self
 
     def _check_loss(self) -> None:

@@ -257,7 +257,11 @@ def _check_images(
     known = load_data(config, pairs)
     count_outputs(config, known)
     if test:
-        _check_test(known, load_data(config.model_copy(update={"validation": 0.0}), test))
+        labels = config.labels
+        if not known.target:
+            labels = labels.model_copy(update={"kind": known.grammar.kind})
+        alike = config.model_copy(update={"validation": 0.0, "labels": labels})
+        _check_test(known, load_data(alike, test))
     return known.split
 
 

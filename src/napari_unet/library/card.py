@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_unet.config import ClassEntry
+
 FORMAT = 1
 PALETTE = ("#00000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 
@@ -83,6 +85,32 @@ class Card(Config):
         if len(self.target) != (self.model.classes if self.kind == "regression" else 0):
             raise ValueError(f"{len(self.target)} targets, {self.model.classes} outputs")
         return self
+
+
+def class_cards(
+    values: Sequence[int], names: Sequence[str], *known: Sequence[ClassEntry | ClassCard]
+) -> tuple[ClassCard, ...]:
+    """Return a card for each class, named and coloured as in the first table that knows its value.
+
+    Parameters
+    ----------
+    values, names : sequence of int, sequence of str
+        The label value of each class index, and what it is called where no table says.
+    *known : sequences of ClassEntry or ClassCard
+        What the user said, then what the parent had. Without a colour it is one of the palette.
+    """
+    cards = []
+    for index, (value, name) in enumerate(zip(values, names, strict=True)):
+        found = [entry for table in known for entry in table if entry.value == value]
+        colours = [entry.colour for entry in found if entry.colour]
+        cards.append(
+            ClassCard(
+                name=found[0].name if found else name,
+                value=value,
+                colour=colours[0] if colours else PALETTE[index % len(PALETTE)],
+            )
+        )
+    return tuple(cards)
 
 
 def restore(logits: NDArray[Any], target: Sequence[TargetCard]) -> NDArray[np.float32]:

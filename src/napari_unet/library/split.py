@@ -9,7 +9,7 @@ from pydantic import Field
 from napari_unet.config import Config
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 AS_BEFORE = "what the parent held out of these images is held out again"
 
@@ -37,9 +37,20 @@ class SplitCard(Config):
     boxes: tuple[HeldBox, ...] = ()
 
 
+def widened(window: Sequence[slice], by: Sequence[int], shape: Sequence[int]) -> tuple[slice, ...]:
+    """Return a window of an array of `shape` (*S), wider by so many pixels on every side."""
+    return tuple(
+        slice(max(w.start - g, 0), min(w.stop + g, n))
+        for w, g, n in zip(window, by, shape, strict=True)
+    )
+
+
 def sign(split: SplitCard, images: Mapping[tuple[int, tuple[int, ...]], str]) -> SplitCard:
     """Write the digest of its image, by pair and lead, into each box."""
-    signed = (box.model_copy(update={"image": images[box.pair, box.lead]}) for box in split.boxes)
+    signed = (
+        box.model_copy(update={"image": images.get((box.pair, box.lead), box.image)})
+        for box in split.boxes
+    )
     return split.model_copy(update={"boxes": tuple(signed)})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -38,12 +38,15 @@ class Grammar:
         What was decided, in words for the user.
     split : bool
         Of instances: all objects share one number, so each connected region is one object.
+    kind : {"classes", "instances"}
+        What the values stand for.
     """
 
     values: tuple[int, ...]
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     split: bool = False
+    kind: Literal["classes", "instances"] = "classes"
 
 
 def recognise(
@@ -58,6 +61,9 @@ def recognise(
     Of instances, 0 is background and every other number an object. Where 0 is unlabelled, the
     value 1 is background and the objects start at 2. If all objects share one number, each
     connected region (corners connect) is one object.
+
+    Where the kind is auto, up to 8 numbers that stand in many places are classes, and so are up to
+    8 numbers where 0 is unlabelled: scribbles. All else is instances.
 
     Parameters
     ----------
@@ -82,9 +88,10 @@ def recognise(
     present = {v: counts[v] for v in sorted(counts) if not _is_ignored(v, config)}
     _require_labels(present, counts, config)
     notes = _tell_ignored(counts, config)
-    if config.kind == "instances":
-        return _read_instances(labels, present, config, notes)
-    return _read_classes(present, config, n_classes, notes)
+    kind, words = _choose_kind(labels, present, config)
+    if kind == "instances":
+        return _read_instances(labels, present, config, notes + words)
+    return _read_classes(present, config, n_classes, notes + words)
 
 
 def background_value(config: LabelConfig) -> int:
@@ -125,6 +132,24 @@ def _tell_ignored(counts: Counter[int], config: LabelConfig) -> tuple[str, ...]:
     return (f"{n_ignored:,} pixels ({share:.1%}) with value {values} are ignored",)
 
 
+def _choose_kind(
+    labels: Sequence[ArrayLike], present: Mapping[int, int], config: LabelConfig
+) -> tuple[str, tuple[str, ...]]:
+    """Return the kind of the labels, with a word on it where it was to be found out."""
+    if config.kind != "auto":
+        return config.kind, ()
+    objects = [value for value in present if value != 0]
+    if len(objects) > FEW_OBJECTS:
+        return "instances", (f"{len(objects):,} numbers: read as instances",)
+    if config.zero == "unlabelled":
+        return "classes", (f"values {_list(present)} on unlabelled ground: read as classes",)
+    n_regions = _count_parts(labels, objects) if len(objects) > 1 else 0
+    if n_regions:
+        why = f"values {_list(objects)} stand in {n_regions:,} regions"
+        return "classes", (f"{why}: read as classes",)
+    return "instances", (f"values {_list(present)}: read as instances",)
+
+
 def _read_instances(
     labels: Sequence[ArrayLike],
     present: Mapping[int, int],
@@ -146,22 +171,30 @@ def _read_instances(
             f"labels hold {_list(present)} only: read as background and objects, "
             "one for each connected region",
         )
-    elif len(objects) <= FEW_OBJECTS:
+    elif len(objects) <= FEW_OBJECTS and config.kind == "instances":
         notes += _tell_parts(labels, objects)
-    return Grammar((0, 1), ("background", "object"), notes, split)
+    return Grammar((0, 1), ("background", "object"), notes, split, "instances")
 
 
 def _tell_parts(labels: Sequence[ArrayLike], objects: Sequence[int]) -> tuple[str, ...]:
     """Warn of classes taken for instances: few numbers, each in many places."""
-    n_regions = 0
-    for array in map(np.asarray, labels):
-        n_regions += int(number_regions(np.where(np.isin(array, objects), array, 0)).max())
-    if n_regions <= MANY_PARTS * len(objects) * len(labels):
+    n_regions = _count_parts(labels, objects)
+    if not n_regions:
         return ()
     return (
         f"{len(objects)} numbers ({_list(objects)}) stand in {n_regions:,} regions: "
         "if they are classes, choose kind = classes",
     )
+
+
+def _count_parts(labels: Sequence[ArrayLike], objects: Sequence[int]) -> int:
+    """Count the connected regions of all objects; 0 where they are too few for classes."""
+    found = []
+    for array in map(np.asarray, labels):
+        inside = np.isin(array, objects)
+        if inside.any():
+            found.append(int(number_regions(np.where(inside, array, 0)).max()))
+    return sum(found) if sum(found) > MANY_PARTS * len(objects) * len(found) else 0
 
 
 def _require_ridge(present: Mapping[int, int], config: LabelConfig) -> None:

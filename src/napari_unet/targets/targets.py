@@ -78,7 +78,7 @@ def make_targets(
         U108 for a class value the grammar does not know; U109 to U116 as `recognise`.
     """
     found, labelled = _read(labels, grammar, labels_config)
-    if labels_config.kind == "instances":
+    if grammar.kind == "instances":
         classes, objects = (found > 0).astype(np.int64), found
     else:
         classes, objects = found.astype(np.int64, copy=False), number_regions(found)
@@ -104,7 +104,7 @@ def class_counts(
         Add up the counts of a training set and `balance` them.
     """
     found, labelled = _read(labels, grammar, labels_config)
-    classes = found > 0 if labels_config.kind == "instances" else found
+    classes = found > 0 if grammar.kind == "instances" else found
     return count_classes(classes.astype(np.intp, copy=False), labelled, len(grammar.values))
 
 
@@ -118,7 +118,7 @@ def _read(
         labelled &= whole != config.ignore
     if config.zero == "unlabelled":
         labelled &= whole != 0
-    if config.kind == "instances":
+    if grammar.kind == "instances":
         return _read_objects(whole, labelled, grammar, config), labelled
     return _read_classes(whole, labelled, grammar), labelled
 

@@ -45,6 +45,8 @@ class Source:
         Its position on the axes of that image that are looped over.
     start : tuple of int
         The pixel of that image at which it begins, along each axis of space; () is the first.
+    share : float
+        How often its pixels are drawn, relative to those of other sources.
     """
 
     image: NDArray[np.float32]
@@ -54,6 +56,7 @@ class Source:
     pair: int = 0
     lead: tuple[int, ...] = ()
     start: tuple[int, ...] = ()
+    share: float = 1.0
 
     @property
     def has_values(self) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_unet.training.splitting import widened
+from napari_unet.library.split import widened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

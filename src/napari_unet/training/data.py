@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_unet.arrays.intensity import choose_normalisation, measure_intensity
 from napari_unet.config import InputError
+from napari_unet.library.card import class_cards
 from napari_unet.library.split import SplitCard, follow_images, sign
 from napari_unet.models.geometry import measure
 from napari_unet.targets.balance import balance
@@ -21,6 +22,7 @@ from napari_unet.training.holding_out import hold_out
 from napari_unet.training.pairs import open_planes
 from napari_unet.training.plan import planned_model
 from napari_unet.training.scaling import measure_target, normalise
+from napari_unet.training.scarcity import tell_scarce
 from napari_unet.training.splitting import part
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from napari_unet.arrays.intensity import Normalisation
     from napari_unet.config import TrainConfig
-    from napari_unet.library.card import Card, TargetCard
+    from napari_unet.library.card import Card, ClassCard, TargetCard
     from napari_unet.training.pairs import Pair, Plane
 
 NO_CLASSES = Grammar((), ())
@@ -41,8 +43,8 @@ class TrainingData:
     """What a run learns from, and what was found in it.
 
     `split` says where the held-out pixels are; `shapes` (*S) are those of all labelled images. Of
-    labels, `grammar` says what their values mean; of a regression it is empty, and `target` holds
-    mean and spread of each channel.
+    labels, `grammar` says what their values mean and `classes` what they are called; of a
+    regression both are empty, and `target` holds mean and spread of each channel.
     """
 
     train: tuple[Source, ...]
@@ -51,6 +53,7 @@ class TrainingData:
     shapes: tuple[tuple[int, ...], ...]
     channels: int
     grammar: Grammar
+    classes: tuple[ClassCard, ...]
     class_weights: NDArray[np.float64]
     target: tuple[TargetCard, ...]
     normalisation: Normalisation
@@ -91,22 +94,25 @@ def load_data(
         U101 without pairs, U102 when shapes differ, U105 to U111 for labels that cannot be
         used, U118 when a split belongs to other images, U119 when the images differ in channels.
     """
+    config = _with_kind(config, parent)
     planes = open_planes(config, pairs)
     channels = planes.channels
     how, notes = _normalisation(config, planes.each)
     grammar, class_weights = NO_CLASSES, np.ones(0)
+    classes: tuple[ClassCard, ...] = ()
     if config.labels.kind == "regression":
         sources = [_value_source(p, config, how) for p in planes.each]
     else:
-        grammar = _recognise(planes.each, config, parent)
+        grammar, classes = _recognise(planes.each, config, parent)
         class_weights = _weigh_classes(planes.each, config, grammar)
         sources = [_class_source(p, config, how, grammar, class_weights) for p in planes.each]
     digests = [_digest(s) for s in sources]
-    labelled = _labelled(sources)
+    labelled = _labelled(_shared(sources, config, len(pairs)))
+    scarce = tell_scarce(labelled, classes)
     shapes = tuple(source.weights.shape for source in labelled)
     model = config.model if parent else planned_model(config, shapes, planes.spacing)
     images = {(s.pair, s.lead): image for s, (image, _) in zip(sources, digests, strict=True)}
-    known = split or (_known_split(parent, images) if config.validation else None)
+    known = split or _known_split(config, parent, images)
     geometry = measure(model)
     parted = part(labelled, known, geometry) if known else hold_out(labelled, config, geometry)
     train, validation = list(parted.train), list(parted.validation)
@@ -121,11 +127,12 @@ def load_data(
         shapes=shapes,
         channels=channels,
         grammar=grammar,
+        classes=classes,
         class_weights=class_weights,
         target=target,
         normalisation=how,
         spacing=planes.spacing,
-        notes=(*grammar.notes, *planes.notes, *notes, parted.card.words),
+        notes=(*grammar.notes, *scarce, *planes.notes, *notes, parted.card.words),
         fingerprints=tuple(both for _, both in digests),
     )
 
@@ -149,22 +156,50 @@ def _normalisation(
     return how, (f"grey values are normalised by {how}: {why}",)
 
 
-def _recognise(planes: Sequence[Plane], config: TrainConfig, parent: Card | None) -> Grammar:
+def _with_kind(config: TrainConfig, parent: Card | None) -> TrainConfig:
+    """Read labels as the parent read them, where their kind is to be found out."""
+    if config.labels.kind != "auto" or parent is None or parent.kind == "regression":
+        return config
+    labels = config.labels.model_copy(update={"kind": parent.kind})
+    return config.model_copy(update={"labels": labels})
+
+
+def _recognise(
+    planes: Sequence[Plane], config: TrainConfig, parent: Card | None
+) -> tuple[Grammar, tuple[ClassCard, ...]]:
     """Find out what label values mean; to a parent with the same kind of labels, as before."""
     found = recognise([plane.truth for plane in planes], config.labels)
-    if parent is None or parent.kind != config.labels.kind:
-        return found
-    values = tuple(entry.value for entry in parent.classes)
-    if not set(found.values) <= set(values):
-        return found
-    return replace(found, values=values, names=tuple(entry.name for entry in parent.classes))
+    before: tuple[ClassCard, ...] = ()
+    if parent is not None and parent.kind == found.kind:
+        before = parent.classes
+        values = tuple(entry.value for entry in before)
+        if set(found.values) <= set(values):
+            names = tuple(entry.name for entry in before)
+            found = replace(found, values=values, names=names)
+    classes = class_cards(found.values, found.names, config.labels.table, before)
+    return replace(found, names=tuple(each.name for each in classes)), classes
+
+
+def _shared(sources: Sequence[Source], config: TrainConfig, n_pairs: int) -> Sequence[Source]:
+    """Give each source the share of its pair; raises InputError U151 if there are not as many."""
+    if config.shares is None:
+        return sources
+    if len(config.shares) != n_pairs:
+        raise InputError(
+            "U151",
+            f"{len(config.shares)} shares for {n_pairs} pairs of image and labels",
+            "give one for each pair",
+        )
+    return [replace(source, share=config.shares[source.pair]) for source in sources]
 
 
 def _known_split(
-    parent: Card | None, images: Mapping[tuple[int, tuple[int, ...]], str]
+    config: TrainConfig, parent: Card | None, images: Mapping[tuple[int, tuple[int, ...]], str]
 ) -> SplitCard | None:
     """Return what the parent held out of these images, wherever they stand now."""
-    stored = parent.training.get("split") if parent is not None else None
+    if parent is None or not config.validation or config.fold is not None:
+        return None
+    stored = parent.training.get("split")
     return follow_images(SplitCard.model_validate(stored), images) if stored else None
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_unet.config import InputError
 from napari_unet.library.split import HeldBox, SplitCard
-from napari_unet.training.blocks import Labelled, find_blocks
+from napari_unet.training.blocks import Labelled, find_blocks, find_fold
 from napari_unet.training.splitting import Split, part
 
 if TYPE_CHECKING:
@@ -37,24 +38,44 @@ def hold_out(sources: Sequence[Source], config: TrainConfig, geometry: Geometry)
     sources : sequence of Source
         Each with labelled pixels.
     config : TrainConfig
-        `validation`, the share to hold out; `seed`.
+        `validation`, the share to hold out, or `fold` and `folds`; `seed`.
     geometry : Geometry
         Of the network.
+
+    Raises
+    ------
+    InputError
+        U155 where there is too little for so many folds.
     """
     return part(sources, choose(sources, config, geometry), geometry)
 
 
 def choose(sources: Sequence[Source], config: TrainConfig, geometry: Geometry) -> SplitCard:
-    """Choose the boxes to hold out; parameters are those of `hold_out`."""
-    if not config.validation:
+    """Choose the boxes to hold out; parameters and errors are those of `hold_out`."""
+    if not config.validation and config.fold is None:
         return SplitCard(words=NOTHING)
     rng = np.random.default_rng(config.seed)
-    held = _choose_images(sources, config.validation, rng) if len(sources) > 1 else []
+    held = _choose_images(sources, config, rng)
     if held:
         words = f"{len(held)} of {len(sources)} images are held out"
         return SplitCard(words=words, boxes=tuple(_whole(source) for source in held))
-    found = [(s, find_blocks(s, config.validation, geometry.margin, rng)) for s in sources]
-    return _card([(s, blocks) for s, blocks in found if blocks is not None], geometry)
+    found = [(s, _find_blocks(s, config, geometry, rng)) for s in sources]
+    parted = [(s, blocks) for s, blocks in found if blocks is not None]
+    if config.fold is not None and not parted:
+        raise InputError(
+            "U155",
+            f"the labels of {len(sources)} image(s) cannot be cut into {config.folds} folds",
+            "ask for fewer folds, or label more",
+        )
+    return _card(parted, geometry)
+
+
+def _find_blocks(
+    source: Source, config: TrainConfig, geometry: Geometry, rng: np.random.Generator
+) -> Blocks | None:
+    if config.fold is not None and config.folds is not None:
+        return find_fold(source, config.fold, config.folds, geometry.margin)
+    return find_blocks(source, config.validation, geometry.margin, rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +87,22 @@ class _Group:
 
 
 def _choose_images(
-    sources: Sequence[Source], share: float, rng: np.random.Generator
+    sources: Sequence[Source], config: TrainConfig, rng: np.random.Generator
 ) -> list[Source]:
-    """Choose as many images as `share` says, if enough of every class is left without them."""
-    groups = _group(sources)
-    wanted = max(1, round(share * len(groups)))
+    """Choose as many images as are asked for, if enough of every class is left without them."""
+    groups = _shuffle(_group(sources), rng)
+    if config.fold is not None and config.folds is not None:
+        if len(groups) < config.folds:
+            return []
+        parts = np.array_split(np.arange(len(groups)), config.folds)
+        asked, wanted, share = [groups[k] for k in parts[config.fold - 1]], len(groups), 1.0
+    else:
+        share = config.validation
+        asked, wanted = groups, max(1, round(share * len(groups)))
     left = np.sum([group.counts for group in groups], axis=0)
     enough = min(0.5, 2 / 3 * (1 - share)) * left.sum()
     held: list[Source] = []
-    for group in _shuffle(groups, rng):
+    for group in asked:
         rest = left - group.counts
         if wanted and rest.sum() >= enough and np.array_equal(rest > 0, left > 0):
             left, wanted = rest, wanted - 1

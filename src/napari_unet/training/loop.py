@@ -149,9 +149,9 @@ def prepare(
     card = verify(parent) if parent is not None else None
     if card is not None:
         config = _inherit(config, card)
+    config = _keep_findings(config, checkpoint)
     data = load_data(config, pairs, card, split or _held_out(checkpoint))
     _check_channels(card, data.channels)
-    config = _keep_patches(config, checkpoint)
     config, planned = fit(config, data, device, keep_network=card is not None)
     data = replace(data, notes=(*data.notes, *planned))
     notes = list(data.notes)
@@ -213,14 +213,18 @@ def _check_channels(card: Card | None, channels: int) -> None:
         )
 
 
-def _keep_patches(config: TrainConfig, checkpoint: Checkpoint | None) -> TrainConfig:
-    """Take the patch and batch that the run began with: by now the memory may be another."""
-    if checkpoint is None or config.plan != "full":
+def _keep_findings(config: TrainConfig, checkpoint: Checkpoint | None) -> TrainConfig:
+    """Take what was found out when the run began: by now labels and memory may be others."""
+    if checkpoint is None:
         return config
     stored = _stored(checkpoint)
-    return config.model_copy(
-        update={"patch": config.patch or stored.patch, "batch": config.batch or stored.batch}
-    )
+    found: dict[str, Any] = {}
+    if config.labels.kind == "auto":
+        found["labels"] = config.labels.model_copy(update={"kind": stored.labels.kind})
+    if config.plan == "full":
+        found["patch"] = config.patch or stored.patch
+        found["batch"] = config.batch or stored.batch
+    return config.model_copy(update=found)
 
 
 def _take_over(run: Run, parent: Path, card: Card) -> list[str]:

@@ -65,6 +65,7 @@ def fit(
         config,
         {
             "normalisation": data.normalisation,
+            "labels": {"kind": "regression" if data.target else data.grammar.kind},
             "model": {"in_channels": data.channels, "classes": count_outputs(config, data)},
         },
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_unet.library.card import PALETTE, Card, ClassCard, GeometryCard, environment
+from napari_unet.library.card import Card, GeometryCard, environment
 from napari_unet.library.folders import (
     CONFIG,
     HISTORY,
@@ -62,13 +62,9 @@ def probe(
 
 def card_of(run: Run, parent: str | None) -> Card:
     """Write down what a run is by now; `parent` names the model that it was fine-tuned from."""
-    geometry, grammar = run.geometry, run.data.grammar
+    geometry = run.geometry
     best = [row for row in run.history if row["best"]]
     scores = {k: v for k, v in best[-1].items() if np.isfinite(v)} if best else {}
-    classes = tuple(
-        ClassCard(name=name, value=value, colour=PALETTE[k % len(PALETTE)])
-        for k, (name, value) in enumerate(zip(grammar.names, grammar.values, strict=True))
-    )
     return Card(
         name=run.folder.name[:120],
         model=run.config.model,
@@ -82,7 +78,7 @@ def card_of(run: Run, parent: str | None) -> Card:
         spacing=run.data.spacing,
         normalisation=run.data.normalisation,
         kind=run.config.labels.kind,
-        classes=classes,
+        classes=run.data.classes,
         target=run.data.target,
         parent=parent,
         training={

@@ -50,7 +50,7 @@ class Sampler:
             for value, places in _labelled_places(source, np.random.default_rng(number)):
                 self._places.append((number, places[:KEPT_PLACES]))
                 classes.append(value)
-                counts.append(len(places))
+                counts.append(source.share * len(places))
         area = np.asarray(counts, float)
         index = np.asarray(classes)
         even = area / np.bincount(index, weights=area)[index]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_unet.config import InputError
+from napari_unet.library.split import widened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,8 +55,7 @@ def part(sources: Sequence[Source], card: SplitCard, geometry: Geometry) -> Spli
     Raises
     ------
     InputError
-        U118 when a box lies outside its image, or of an image that is not there; U105 when no
-        labelled pixel is left to learn from.
+        U118 when a box lies outside its image; U105 when no labelled pixel is left to learn from.
     """
     _check_boxes(sources, card)
     train: list[Source] = []
@@ -73,14 +73,6 @@ def part(sources: Sequence[Source], card: SplitCard, geometry: Geometry) -> Spli
             "label pixels elsewhere, or begin a new model",
         )
     return Split(tuple(train), tuple(validation), card)
-
-
-def widened(window: Window, by: Sequence[int], shape: Sequence[int]) -> Window:
-    """Return a window of an array of `shape` (*S), wider by so many pixels on every side."""
-    return tuple(
-        slice(max(w.start - g, 0), min(w.stop + g, n))
-        for w, g, n in zip(window, by, shape, strict=True)
-    )
 
 
 def _check_boxes(sources: Sequence[Source], card: SplitCard) -> None:

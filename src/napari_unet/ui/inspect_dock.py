@@ -84,7 +84,7 @@ class InspectDock(PredictingDock):
         self.tile.native.setToolTip("Edge of the tiles in pixels.")
         self.plan_button = QPushButton("Show tile plan")
         self.labels = LayerBox(Labels, "The labels whose weights to show.")
-        self.kind = Form(LabelConfig(), only=("kind", "zero"))
+        self.kind = Form(LabelConfig(kind="instances"), only=("kind", "zero"))
         self.kind.field("kind").offer(("instances", "classes"))  # all values weigh the same
         self.dimensions = ComboBox(choices=[("2-D", 2), ("3-D", 3), ("1-D", 1)], value=2)
         self.dimensions.native.setToolTip("What one picture is; further axes are looped over.")

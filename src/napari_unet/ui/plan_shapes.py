@@ -53,7 +53,7 @@ def plan_layer(
     drawn = tiles if len(tiles) <= MOST_TILES else [middle]
     here = _position(layer, axes, ndim, looked_at)
     windows = [(t.write, WRITE) for t in drawn if _meets(t, middle)] + [(middle.read, READ)]
-    corners = [_rectangle(window, here) for window, _ in windows]
+    corners = [rectangle(window, here) for window, _ in windows]
     meta: dict[str, Any] = {
         "name": f"{layer.name}: tiles of {tile} pixels",
         "shape_type": "rectangle" if ndim > 1 else "line",
@@ -79,7 +79,7 @@ def _position(layer: Layer, axes: str, ndim: int, looked_at: Sequence[float]) ->
     return tuple(float(round(pixels[k])) for k in kept)
 
 
-def _rectangle(window: Window, here: tuple[float, ...]) -> NDArray[np.float64]:
+def rectangle(window: Window, here: tuple[float, ...]) -> NDArray[np.float64]:
     """Return the corners of a window in its last two axes; pixel centres are whole numbers."""
     low = [w.start - 0.5 for w in window]
     high = [w.stop - 0.5 for w in window]

@@ -29,6 +29,10 @@ PLAIN = ("normalisation", "plan", "patch", "batch", "oversample", "steps_per_epo
          "seed", "device", "threads")  # fmt: skip
 PER_AXIS = ("halvings", "flat")  # one number for each axis of space
 MEANING: Mapping[tuple[str, str], str] = {
+    ("auto", "background"): "0 is background; whether the other numbers are objects or classes is "
+    "found out and said.",
+    ("auto", "unlabelled"): "0 is not labelled and counts nowhere; up to 8 other numbers are "
+    "classes, background included.",
     ("instances", "background"): "0 is background; every other number is one object.",
     ("instances", "unlabelled"): "0 is not labelled and counts nowhere; 1 is background, "
     "every number from 2 on is one object.",
@@ -39,6 +43,7 @@ MEANING: Mapping[tuple[str, str], str] = {
     ("regression", "unlabelled"): "The target is an image whose values are to be predicted; "
     "where it is 0, nothing is known and nothing counts.",
 }  # fmt: skip
+RIDGED = ("auto", "instances")  # the kinds whose objects may have to be parted
 TERMS: Mapping[str, Sequence[str]] = {
     "dice": ("squares", "over"),
     "cross_entropy_dice": ("squares", "over"),
@@ -203,7 +208,7 @@ class TrainForm(QObject):
         regression = self.kind == "regression"
         self.weights.setEnabled(not regression)
         self.weights_words.setVisible(regression)
-        self.labels.reveal(("ignore",) if self.kind != "instances" else ("ignore", "ridge"))
+        self.labels.reveal(("ignore", "ridge") if self.kind in RIDGED else ("ignore",))
 
 
 def losses_for(kind: str) -> list[str]:
