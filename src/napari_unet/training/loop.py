@@ -17,6 +17,7 @@ from napari_unet.library.checkpoints import load_checkpoint
 from napari_unet.library.folders import CARD, WEIGHTS, read_card, read_tensors, verify
 from napari_unet.models.device import choose_device, is_out_of_memory
 from napari_unet.training.data import load_data
+from napari_unet.training.doubts import find_doubts
 from napari_unet.training.plan import fit
 from napari_unet.training.record import write_record
 from napari_unet.training.run import Run
@@ -73,6 +74,7 @@ def train(
     yield Started(run.total_steps)
     for note in notes:
         yield Noted(note)
+    yield from find_doubts(run.data)
     try:
         yield from _learn(run)
     except GeneratorExit:

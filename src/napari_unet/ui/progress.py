@@ -9,7 +9,7 @@ from napari.utils import progress
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_unet.ui.diagnosis import duration
+from napari_unet.metrics.duration import duration
 
 STEPS = 1000  # of the bar
 CALM_S = 0.5  # between two numbers that are shown: the whole window is painted for each
