@@ -134,12 +134,24 @@ def test_a_rate_that_is_too_high_is_said_before_any_score() -> None:
     assert found.remedy is not None
     assert found.remedy.changes == {"optimiser": {"rate": 0.01}}
     jumped = take_steps(Course(), [0.7] * 3 + [900.0] * 30)
-    assert "jumped at step 3 " in diagnose(jumped).text
+    assert "jumped at step 1 " in diagnose(jumped).text  # the first of four
+
+
+def test_scores_that_swing_are_told_from_those_that_fall_once() -> None:
+    found = diagnose(course_of([0.3, 0.7, 0.1, 0.8, 0.2, 0.75]))
+    assert "swings between 0.10 and 0.80: the learning rate is too high" in found.text
+    assert "swings" not in diagnose(course_of([0.3, 0.7, 0.8, 0.2, 0.75, 0.8])).text
+
+
+def test_what_has_fallen_again_is_not_rising() -> None:
+    assert diagnose(course_of([0.1, 0.79, 0.7, 0.6, 0.1])).text.endswith("best 0.79")
 
 
 def test_only_background_proposes_what_was_not_yet_done() -> None:
     course = course_of([0.0] * 6)
-    config = TrainConfig.from_recipe("quick", weights={"balance_classes": False}, oversample=0.5)
+    config = TrainConfig.from_recipe(
+        "quick", weights={"balance_classes": False}, loss="cross_entropy"
+    )
     assert diagnose(course).remedy is None  # what was done is not known
     labels = []
     while (remedy := diagnose(course, config).remedy) is not None:

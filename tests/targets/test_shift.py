@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # edges of the image say too little
 FOLDERS = {
     "dsb2018/labels": (30, 0.8),
-    "ctc_phc_u373/labels_ST": (7, 0.6),
+    "ctc_phc_u373/labels_ST": (7, 0.5),
     "isbi2012_em/labels": (9, 1.0),
     "axondeepseg_sem/labels": (3, 1.0),
     "stardist_samples/labels": (1, 1.0),
@@ -69,11 +69,16 @@ def test_real_labels_are_in_place_and_moved_ones_are_found(folder: str, data: Pa
 
 
 @pytest.mark.parametrize("sample", [touching_cells, membranes])
-@pytest.mark.parametrize("shift", [(6, 0), (-5, 4)])
-def test_drawn_labels_are_in_place_until_they_are_moved(sample, shift) -> None:
-    for seed in range(3):
+def test_drawn_labels_are_in_place(sample) -> None:
+    for seed in range(5):
         image, labels = sample((128, 128), seed=seed)
         assert found(image[None], labels) is None
+
+
+@pytest.mark.parametrize("shift", [(6, 0), (-5, 4)])
+def test_drawn_labels_are_found_where_they_were_moved(shift: tuple[int, int]) -> None:
+    for seed in range(3):
+        image, labels = touching_cells((192, 192), seed=seed)
         image, labels, _ = move(image[None], labels, shift)
         assert found(image, labels) == pytest.approx(shift, abs=1)
 

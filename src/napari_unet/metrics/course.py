@@ -135,18 +135,17 @@ class Course:
             rows.append((int(step), 0, (int(step), None, loss, rate, *nothing, None)))
         for event in self.validations:
             each = (_scores_of(event, name).get(score) for name, score in heads.values())
-            row = (event.step, event.epoch + 1, None, None, event.loss, *each, None)
-            rows.append((event.step, 1, row))
+            whole = (event.step, event.epoch + 1, None, None, event.loss, *each, None)
+            rows.append((event.step, 1, whole))
         for mark in self.marks:
-            row = (mark.step, None, None, None, *nothing, mark.text)
-            rows.append((mark.step, 2, row))
+            rows.append((mark.step, 2, (mark.step, None, None, None, *nothing, mark.text)))
         rows.sort(key=lambda row: row[:2])
         columns = ("step", "epoch", "training loss", "rate", "validation loss", *heads, "mark")
         return Table(columns, tuple(row for *_, row in rows))
 
     def _heads(self) -> dict[str, tuple[str | None, str]]:
         """Name the columns of the scores: those of the mean, then those of each class."""
-        named = {}
+        named: dict[str, tuple[str | None, str]] = {}
         for event in self.validations[-1:]:
             named = {score: (None, score) for score in event.scores}
             for name, scores in event.classes.items():

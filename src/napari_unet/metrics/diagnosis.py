@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 RISE = 0.01  # Dice that counts as progress
 FALL = 0.02  # share of an error that counts as progress
 PATIENCE = 4  # validations without progress before it is called a plateau
+SWING = 0.2  # of the Dice: a fall that noise does not make twice
 OVERFITTING = 1.25  # validation loss over its lowest
 GOOD = 0.8
 NOT_FINITE = "U153"  # the code of a loss that is no number any more
@@ -98,12 +99,23 @@ def _rate_too_high(course: Course, config: TrainConfig | None) -> Diagnosis | No
     if (at := diverged_since(losses)) is not None:
         text = f"the training loss rises since step {steps[at]:.0f}"
         return Diagnosis(f"{text}: the learning rate is too high", _slower(course, config, 3))
-    return None
+    return _swinging(course, config)
 
 
-def _slower(course: Course, config: TrainConfig | None, factor: int) -> Remedy:
-    """Propose to begin anew with the highest rate, or that of the settings, over `factor`."""
-    rate = config.optimiser.rate if config else float(max(course.rates[1], default=math.nan))
+def _swinging(course: Course, config: TrainConfig | None) -> Diagnosis | None:
+    scores, rises = _measured(course.validations[-2 * PATIENCE :])
+    if not rises or np.count_nonzero(np.diff(scores) < -SWING) < 2:
+        return None
+    text = f"validation Dice swings between {min(scores):.2f} and {max(scores):.2f}"
+    return Diagnosis(f"{text}: the learning rate is too high", _slower(course, config, 3))
+
+
+def _slower(course: Course, config: TrainConfig | None, factor: int) -> Remedy | None:
+    """Propose to begin anew with the rate of the settings, or the highest so far, over `factor`."""
+    _, rates = course.rates
+    rate = config.optimiser.rate if config else float(max(rates, default=0.0))
+    if not rate:
+        return None
     lower = float(f"{rate / factor:.1g}")
     return Remedy(f"Train anew at rate {lower:g}", "train", {"optimiser": {"rate": lower}})
 
@@ -214,20 +226,20 @@ def _summary(history: Sequence[Validated]) -> tuple[str, str, str]:
 
 def _measured(history: Sequence[Validated]) -> tuple[list[float], bool]:
     """Return what was measured where it is defined, and whether more of it is better."""
-    name = "mae" if "mae" in history[-1].scores else "dice"
+    name = "mae" if history and "mae" in history[-1].scores else "dice"
     scores = [event.scores.get(name, math.nan) for event in history]
     return [score for score in scores if not math.isnan(score)] or [math.nan], name == "dice"
 
 
 def _still_better(history: Sequence[Validated]) -> bool:
-    """Whether the last validations beat the ones before them."""
+    """Whether the last validation beats all but the few before it."""
     scores, rises = _measured(history)
     if len(scores) < 2:
         return False
-    at = max(1, len(scores) - PATIENCE)
+    before = scores[: max(1, len(scores) - PATIENCE)]
     if rises:
-        return max(scores[at:]) > max(scores[:at]) + RISE
-    return min(scores[at:]) < (1 - FALL) * min(scores[:at])
+        return scores[-1] > max(before) + RISE
+    return scores[-1] < (1 - FALL) * min(before)
 
 
 def _blind(scores: Mapping[str, float]) -> bool:

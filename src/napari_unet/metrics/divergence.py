@@ -13,8 +13,7 @@ FEWEST = 16  # steps in a stretch; their mean is nearly normal then
 STRETCHES = 16  # of a long run
 CERTAIN = 4.0  # standard errors that noise does not reach
 RISEN = 1.5  # times the lowest
-BEGINNING = 3  # steps that show the loss of a network which knows nothing
-JUMP, JUMPING = 10.0, 4  # times the beginning, over that many steps
+JUMP, JUMPING = 10.0, 4  # times the first loss, over that many steps
 NO_BETTER = 0.8  # of the beginning: less shows that something was learned
 
 
@@ -51,7 +50,7 @@ def diverged_since(losses: NDArray[np.float64]) -> int | None:
 
 
 def jumped_at(losses: NDArray[np.float64]) -> int | None:
-    """Return where the loss jumped far above its beginning, if nothing was learned since.
+    """Return where the loss jumped far above what it began with, if nothing was learned since.
 
     Parameters
     ----------
@@ -61,15 +60,17 @@ def jumped_at(losses: NDArray[np.float64]) -> int | None:
     Returns
     -------
     int or None
-        Where four steps in a row begin whose mean is ten times the loss of the beginning; None
-        where there are none, or where the last steps are better than the beginning.
+        Where the jump is: the first four steps in a row whose mean is ten times the loss of the
+        first step. None where there are none; where the last steps are better than the first;
+        and where they vary so much that four in a row may well be ten times the usual.
     """
-    if len(losses) < FEWEST:
+    if len(losses) < FEWEST or not losses.any():
         return None
-    beginning = float(np.median(losses[:BEGINNING]))
+    beginning = float(losses[losses > 0][0])  # a batch without labels has a loss of 0
+    usual = float(np.median(losses[-max(FEWEST // 2, len(losses) // STRETCHES) :]))
     means = np.lib.stride_tricks.sliding_window_view(losses, JUMPING).mean(axis=1)
     high = means > JUMP * beginning
-    recent = max(FEWEST // 2, len(losses) // STRETCHES)
-    if not high.any() or float(np.median(losses[-recent:])) < NO_BETTER * beginning:
+    came_back = means.max() > JUMP * usual  # to where it began
+    if not high.any() or usual < NO_BETTER * beginning or not (came_back or high[-1]):
         return None
     return int(np.argmax(high))

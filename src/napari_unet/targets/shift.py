@@ -20,7 +20,7 @@ LEAST = 2  # pixels: what drawing by hand may miss
 FEWEST = 100  # pixels of boundary, below which nothing can be said
 EDGE_SIGMA = 1.0  # pixels, of the gradient of the image
 DISTINCT = 2.5  # strength times distinctness of the peak; see `find_shift`
-IN_PLACE = 0.5  # of the peak: what the labels reach where they are, if they are wrong
+IN_PLACE = 0.55  # of the peak: what the labels reach where they are, if they are wrong
 LOOKED_AT: Mapping[int, int] = {1: 2**16, 2: 512, 3: 96}  # pixels per axis, by dimension
 
 
@@ -32,7 +32,7 @@ def find_shift(
     How strong the edges of the image are under the boundaries of the labels is measured for
     every shift of up to 12 pixels along each axis (a cross-correlation by FFT), in standard
     deviations above the mean of the image. A shift is reported if it is larger than 2 pixels,
-    if the labels as they are reach less than half of what the best shift reaches above the
+    if the labels as they are reach less than 0.55 of what the best shift reaches above the
     median of all, and if that peak is strong and distinct: its value times its height over the
     median, in standard deviations of the values of all shifts, is above 2.5.
 
@@ -103,7 +103,7 @@ def _edges(image: NDArray[Any]) -> NDArray[np.float32]:
     """Return how steep the image is; the root keeps a few bright spots from deciding alone."""
     channels = (np.asarray(channel, np.float32) for channel in image)
     steep = sum(gaussian_gradient_magnitude(channel, EDGE_SIGMA) for channel in channels)
-    return np.sqrt(np.asarray(steep))
+    return np.sqrt(np.asarray(steep, np.float32))
 
 
 def _strength(

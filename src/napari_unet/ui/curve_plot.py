@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from napari_unet.metrics.course import Mark
 
-LIGHT = ("#0072b2", "#c44e00", "#007a56", "#aa3e86", "#806000", "#595959")  # on a light ground
-DARK = ("#56b4e9", "#e69f00", "#1fc08f", "#e08fc0", "#f0e442", "#bbbbbb")  # told apart by all eyes
+LIGHT = ("#0072b2", "#c44e00", "#007a56", "#b0307f", "#202020", "#5e2ca5")  # on a light ground
+DARK = ("#56b4e9", "#e69f00", "#1fc08f", "#e08fc0", "#f0e442", "#ffffff")  # told apart by all eyes
 LOSSES = 2  # colours that belong to the left axis
 DASHES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)
 FEW = 60  # points that are drawn as such
@@ -225,10 +225,10 @@ class CurvePlot(QWidget):
         self.point(None)
 
 
-class _Canvas(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
+class _Canvas(pg.PlotWidget):
     """A plot that tells where the mouse is, and when it has gone."""
 
-    moved = Signal(QPointF)
+    moved = Signal(object)  # QPointF, in the scene
     left = Signal()
 
     def __init__(self, **settings: Any) -> None:

@@ -50,6 +50,7 @@ EXPORTS: Mapping[str, str] = {
 }
 PAPER = QSize(900, 500)  # of an exported picture, which has twice as many pixels
 FINER = 2
+FEWEST_LETTERS = 4  # of a choice, in a narrow dock
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ class Curves(QWidget):
         row.setSpacing(4)
         for box in (self.view, self.smoothing):
             may_shrink(box)
+            box.setMinimumContentsLength(FEWEST_LETTERS)
             row.addWidget(box, stretch=1)
         row.addWidget(self.logarithmic)
         row.addWidget(self.export_button)
