@@ -137,8 +137,10 @@ class Course:
             each = (_scores_of(event, name).get(score) for name, score in heads.values())
             whole = (event.step, event.epoch + 1, None, None, event.loss, *each, None)
             rows.append((event.step, 1, whole))
-        for mark in self.marks:
-            rows.append((mark.step, 2, (mark.step, None, None, None, *nothing, mark.text)))
+        rows += [
+            (mark.step, 2, (mark.step, None, None, None, *nothing, mark.text))
+            for mark in self.marks
+        ]
         rows.sort(key=lambda row: row[:2])
         columns = ("step", "epoch", "training loss", "rate", "validation loss", *heads, "mark")
         return Table(columns, tuple(row for *_, row in rows))

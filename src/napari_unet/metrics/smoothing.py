@@ -9,7 +9,7 @@ Float64 = NDArray[np.float64]
 
 
 def smooth(steps: Float64, values: Float64, width: int, most: int) -> tuple[Float64, Float64]:
-    """Return a curve as the mean over `width` values, in at most about `2 * most` points.
+    """Return a curve as the mean over `width` values, drawn in few points.
 
     The mean lies in the middle of what it is of, so that nothing comes late; towards the ends
     it is of fewer values. Sums are taken anew for every point rather than carried along: after
@@ -28,9 +28,9 @@ def smooth(steps: Float64, values: Float64, width: int, most: int) -> tuple[Floa
     Returns
     -------
     tuple of float64 arrays, (M,)
-        Steps and values, M <= 2 * most + 2.
+        Steps and values, M <= 2 * most + 2; with means M <= most + 1.
     """
-    stretch = max(1, width // 4, -(-len(values) // most))
+    stretch = max(1, -(-len(values) // most))
     if stretch > 1 and width == 1:
         return _extremes(steps, values, stretch)
     steps, values = _means(steps, stretch), _means(values, stretch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,11 @@ DARK = ("#56b4e9", "#e69f00", "#1fc08f", "#e08fc0", "#f0e442", "#ffffff")  # tol
 LOSSES = 2  # colours that belong to the left axis
 DASHES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)
 FEW = 60  # points that are drawn as such
-HEIGHT_PX = (170, 260)
+LEAST_PX = 170  # of the height of the axes
+FOOT_PX = 38  # for the numbers and the name below the axes
+DECADES = 1.5  # on a logarithmic axis, up to which there is room for `NUMBERS`
+NUMBERS, ROUND = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 2, 5)
+MOST_TICKS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ class CurvePlot(QWidget):
         self.legend = QLabel()
         self.legend.setWordWrap(True)
         self.legend.setTextFormat(Qt.TextFormat.RichText)
-        self.plot = _Canvas(background=None, enableMenu=False)
+        self.plot = _Canvas(background=None, enableMenu=False, axisItems={"left": LogAxis("left")})
         self.sheet = Sheet()
         self.step: float | None = None  # under the mouse
         self._right = pg.ViewBox(enableMenu=False)
@@ -114,6 +119,7 @@ class CurvePlot(QWidget):
         plot.hideButtons()
         plot.setMouseEnabled(x=False, y=False)
         plot.setLabel("bottom", "step")
+        plot.getAxis("bottom").setHeight(FOOT_PX)
         plot.setLabel("left", "loss")
         plot.showAxis("right")
         plot.getAxis("left").enableAutoSIPrefix(False)
@@ -127,7 +133,7 @@ class CurvePlot(QWidget):
         plot.addItem(self._cursor, ignoreBounds=True)
         self.plot.moved.connect(self._on_moved)
         self.plot.left.connect(self._on_left)
-        self.plot.setMinimumHeight(HEIGHT_PX[0])
+        self.plot.setMinimumHeight(LEAST_PX)
         self.plot.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -200,12 +206,12 @@ class CurvePlot(QWidget):
             swatch = {DASHES[0]: "━━", DASHES[1]: "╺╺"}.get(dash, "┅┅")
             value = ""
             if self.step is not None and len(line.steps):
-                value = f" <b>{line.near(self.step):.4g}</b>"
+                value = f"&nbsp;<b>{line.near(self.step):.4g}</b>"
             name = escape(line.name).replace(" ", "&nbsp;")
             words.append(f'<span style="color: {colour}">{swatch}</span>&nbsp;{name}{value}')
         if self.step is not None:
             words.append(f"step&nbsp;<b>{self.step:,.0f}</b>")
-        self.legend.setText(" &nbsp;".join(words))
+        self.legend.setText("&nbsp; ".join(words))
 
     def _on_resized(self) -> None:
         self._right.setGeometry(self.plot.getPlotItem().vb.sceneBoundingRect())
@@ -223,6 +229,33 @@ class CurvePlot(QWidget):
 
     def _on_left(self) -> None:
         self.point(None)
+
+
+class LogAxis(pg.AxisItem):
+    """An axis that names numbers also where a logarithmic one spans less than a decade."""
+
+    def tickValues(self, low: float, high: float, size: float) -> list[tuple[float, list[float]]]:
+        """Return where the axis has numbers: in logarithmic mode the round ones, at any range."""
+        if not self.logMode:
+            return list(super().tickValues(low, high, size))
+        exponents = range(math.floor(low), math.ceil(high) + 1)
+        chosen = NUMBERS if high - low < DECADES else ROUND if high - low < 2 * DECADES else (1,)
+        ticks = [math.log10(m) + k for k in exponents for m in chosen]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) < 2:  # less than there is between two round numbers
+            ticks = [math.log10(t) for _, level in self._plain(low, high, size) for t in level]
+        return [(1.0, ticks[:: -(-len(ticks) // MOST_TICKS)])]
+
+    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+        """Write the numbers of the axis."""
+        if not self.logMode:
+            return list(super().tickStrings(values, scale, spacing))
+        return [f"{10**value:.3g}" for value in values]
+
+    def _plain(self, low: float, high: float, size: float) -> list[tuple[float, list[float]]]:
+        """Return the numbers that an axis which is not logarithmic would have."""
+        (level, *_) = pg.AxisItem("left").tickValues(10**low, 10**high, size)[1:] or [(1.0, [])]
+        return [level]
 
 
 class _Canvas(pg.PlotWidget):

@@ -14,10 +14,9 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFileDialog,
-    QHBoxLayout,
+    QGridLayout,
     QMenu,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -50,7 +49,7 @@ EXPORTS: Mapping[str, str] = {
 }
 PAPER = QSize(900, 500)  # of an exported picture, which has twice as many pixels
 FINER = 2
-FEWEST_LETTERS = 4  # of a choice, in a narrow dock
+HEIGHT_PX = 260  # of the axes: the settings of the dock want room as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +65,11 @@ class View:
 
 VIEWS = (
     View("mean Dice", "Dice", "dice", bounded=True),
-    View("Dice of each class", "Dice", "dice", each=True, bounded=True),
-    View("IoU of each class", "IoU", "jaccard", each=True, bounded=True),
+    View("Dice by class", "Dice", "dice", each=True, bounded=True),
+    View("IoU by class", "IoU", "jaccard", each=True, bounded=True),
     View("mean absolute error", "error", "mae"),
-    View("root mean square error", "error", "rmse"),
-    View("error of each channel", "error", "mae", each=True),
+    View("root mean square", "error", "rmse"),
+    View("error by channel", "error", "mae", each=True),
     View("learning rate", "rate"),
 )
 
@@ -133,26 +132,26 @@ class Curves(QWidget):
         self.smoothing.setCurrentText(USUAL)
         self.smoothing.setToolTip("The training loss: of every step, or a mean over some of them.")
         self.logarithmic.setToolTip("A logarithmic axis for the losses.")
-        self.export_button.setText("Export")
+        self.export_button.setText("Export ▾")  # the theme's own arrow lies upon the word
+        self.export_button.setStyleSheet("QToolButton::menu-indicator { image: none }")
         self.export_button.setToolTip("Write all numbers, or the curves as they are shown.")
         self.export_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.export_button)
         for suffix, words in EXPORTS.items():
             menu.addAction(words).setData(suffix)
         self.export_button.setMenu(menu)
-        row = QHBoxLayout()
-        row.setSpacing(4)
+        rows = QGridLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(2)
+        rows.setColumnStretch(0, 1)
+        rows.addWidget(self.picture, 0, 0, 1, 2)
+        rows.addWidget(self.view, 1, 0)
+        rows.addWidget(self.export_button, 1, 1)
+        rows.addWidget(self.smoothing, 2, 0)
+        rows.addWidget(self.logarithmic, 2, 1)
         for box in (self.view, self.smoothing):
             may_shrink(box)
-            box.setMinimumContentsLength(FEWEST_LETTERS)
-            row.addWidget(box, stretch=1)
-        row.addWidget(self.logarithmic)
-        row.addWidget(self.export_button)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addWidget(self.picture, stretch=1)
-        column.addLayout(row)
+        self.picture.plot.setMaximumHeight(HEIGHT_PX)
 
     def _connect(self) -> None:
         self._timer.timeout.connect(self.redraw)
