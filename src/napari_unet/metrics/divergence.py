@@ -68,7 +68,8 @@ def jumped_at(losses: NDArray[np.float64]) -> int | None:
         return None
     beginning = float(losses[losses > 0][0])  # a batch without labels has a loss of 0
     usual = float(np.median(losses[-max(FEWEST // 2, len(losses) // STRETCHES) :]))
-    means = np.lib.stride_tricks.sliding_window_view(losses, JUMPING).mean(axis=1)
+    last = len(losses) - JUMPING + 1
+    means = np.sum([losses[k : k + last] for k in range(JUMPING)], axis=0) / JUMPING
     high = means > JUMP * beginning
     came_back = means.max() > JUMP * usual  # to where it began
     if not high.any() or usual < NO_BETTER * beginning or not (came_back or high[-1]):

@@ -25,9 +25,9 @@ LIGHT = ("#0072b2", "#c44e00", "#007a56", "#b0307f", "#202020", "#5e2ca5")  # on
 DARK = ("#56b4e9", "#e69f00", "#1fc08f", "#e08fc0", "#f0e442", "#ffffff")  # told apart by all eyes
 LOSSES = 2  # colours that belong to the left axis
 DASHES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)
-FEW = 60  # points that are drawn as such
+FEW = 30  # points that are drawn as such
 LEAST_PX = 170  # of the height of the axes
-FOOT_PX = 38  # for the numbers and the name below the axes
+FOOT_PX = 42  # for the numbers and the name below the axes
 DECADES = 1.5  # on a logarithmic axis, up to which there is room for `NUMBERS`
 NUMBERS, ROUND = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 2, 5)
 MOST_TICKS = 10
@@ -81,24 +81,27 @@ class CurvePlot(QWidget):
 
     def draw(self, sheet: Sheet) -> None:
         """Draw other curves in place of those before."""
-        self.sheet = sheet
+        before, self.sheet = self.sheet, sheet
         lines = [*sheet.left, *sheet.right]
-        self._fit_items(len(sheet.left), len(sheet.right))
-        for line, (item, _) in zip(lines, self._items, strict=True):
-            values = line.values
-            if sheet.logarithmic and line in sheet.left:
-                with np.errstate(divide="ignore", invalid="ignore"):  # what is not above 0
-                    values = np.log10(values)
-            item.setData(line.steps, values, connect="finite")
-            item.setSymbol("o" if len(line.steps) <= FEW else None)
-        plot = self.plot.getPlotItem()
-        plot.getAxis("left").setLogMode(x=False, y=sheet.logarithmic)
+        fresh = self._fit_items(len(sheet.left), len(sheet.right))
+        for k, (line, (item, _)) in enumerate(zip(lines, self._items, strict=True)):
+            logarithmic = sheet.logarithmic and k < len(sheet.left)
+            item.setData(*(_logarithms(line) if logarithmic else (line.steps, line.values)))
+            symbol = "o" if len(line.steps) <= FEW else None
+            if item.opts["symbol"] != symbol:
+                item.setSymbol(symbol)
+        axis = self.plot.getPlotItem().getAxis("left")
+        if axis.logMode != sheet.logarithmic:
+            axis.setLogMode(x=False, y=sheet.logarithmic)
         if sheet.bounded:
             self._right.setYRange(0, 1, padding=0.02)
         else:
             self._right.enableAutoRange(axis=pg.ViewBox.YAxis)
-        self._draw_marks()
-        self._paint()
+        if sheet.marks != before.marks:
+            self._draw_marks()
+        if fresh or (sheet.title, sheet.marks) != (before.title, before.marks):
+            self._paint()
+        self._write_legend()
 
     def point(self, step: float | None) -> None:
         """Tell the values at a step, or none."""
@@ -141,16 +144,17 @@ class CurvePlot(QWidget):
         column.addWidget(self.legend)
         column.addWidget(self.plot, stretch=1)
 
-    def _fit_items(self, n_left: int, n_right: int) -> None:
-        """Make or take away curves, so that there are as many as lines on either side."""
+    def _fit_items(self, n_left: int, n_right: int) -> bool:
+        """Make curves anew unless there are as many as lines on either side; say if so."""
         views = [self.plot.getPlotItem()] * n_left + [self._right] * n_right
         if [view for _, view in self._items] == views:
-            return
+            return False
         for item, view in self._items:
             view.removeItem(item)
         self._items = [(pg.PlotDataItem(symbolSize=4, symbolPen=None), view) for view in views]
         for item, view in self._items:
             view.addItem(item)
+        return True
 
     def _draw_marks(self) -> None:
         plot = self.plot.getPlotItem()
@@ -211,7 +215,9 @@ class CurvePlot(QWidget):
             words.append(f'<span style="color: {colour}">{swatch}</span>&nbsp;{name}{value}')
         if self.step is not None:
             words.append(f"step&nbsp;<b>{self.step:,.0f}</b>")
-        self.legend.setText("&nbsp; ".join(words))
+        text = "&nbsp; ".join(words)
+        if text != self.legend.text():
+            self.legend.setText(text)
 
     def _on_resized(self) -> None:
         self._right.setGeometry(self.plot.getPlotItem().vb.sceneBoundingRect())
@@ -229,6 +235,12 @@ class CurvePlot(QWidget):
 
     def _on_left(self) -> None:
         self.point(None)
+
+
+def _logarithms(line: Line) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the points that have a logarithm."""
+    above = line.values > 0
+    return line.steps[above], np.log10(line.values[above])
 
 
 class LogAxis(pg.AxisItem):

@@ -218,7 +218,9 @@ def _line(name: str, points: Points, width: int = 1) -> Line:
     """Make a line of what is finite, no finer than can be seen."""
     steps, values = points
     finite = np.isfinite(values)
-    return Line(name, *smooth(steps[finite], values[finite], width, MOST))
+    if not finite.all():
+        steps, values = steps[finite], values[finite]
+    return Line(name, *smooth(steps, values, width, MOST))
 
 
 def _print(sheet: Sheet, suffix: str) -> bytes:
