@@ -127,7 +127,9 @@ def fill_in(seconds: float) -> None:
 def draw_curves(seconds: float) -> None:
     """Train on made-up cells of two classes, and keep the curves and the diagnosis."""
     pairs = [cells_of_two_classes(seed) for seed in range(3)]
-    config = TrainConfig.from_recipe("quick", labels={"kind": "classes"}, minutes=seconds / 60)
+    small = {"model": {"base": 8, "depth": 2}, "patch": 64, "steps_per_epoch": 10}
+    budget = {"labels": {"kind": "classes"}, "minutes": seconds / 60}
+    config = TrainConfig.from_recipe("quick", **small, **budget)
     course = Course()
     for event in train(config, pairs, Path(tempfile.mkdtemp()) / "model"):
         course.take(event)
