@@ -2,8 +2,9 @@
 
     xvfb-run -a -s "-screen 0 1600x1200x24" python docs/scripts/screenshots.py DATA [SECONDS]
 
-DATA is a folder with `dsb2018/images` and `dsb2018/labels` (Data Science Bowl 2018, CC0), or the
-word `filling`, for which no data are needed. The pictures go to docs/images: train.png,
+DATA is a folder with `dsb2018/images` and `dsb2018/labels` (Data Science Bowl 2018, CC0), or one of
+the words `filling` and `curves`, for which no data are needed. The pictures go to docs/images:
+curves.png of a training on made-up cells of two classes, in a narrow dock; train.png,
 predict.png, inspect.png, evaluate.png, compare.png, network.png and signals.png of the window,
 unet2015.svg, a drawn network, and filling-1.png to filling-4.png: a large image of made-up cells
 that fills in where one looks.
@@ -20,23 +21,29 @@ from typing import Any
 
 import napari
 import numpy as np
-from qtpy.QtWidgets import QApplication, QScrollArea
+from qtpy.QtWidgets import QApplication, QScrollArea, QVBoxLayout, QWidget
 from skimage.measure import label
 
 from napari_unet.arrays.files import open_picture
 from napari_unet.arrays.samples import touching_cells
 from napari_unet.cli.demo import Lesson, load_lesson
-from napari_unet.config import ModelConfig
+from napari_unet.config import ModelConfig, TrainConfig
 from napari_unet.inference.model import open_model
+from napari_unet.metrics.course import Course
+from napari_unet.metrics.diagnosis import diagnose
 from napari_unet.models.describe import describe
 from napari_unet.models.drawing import draw
+from napari_unet.training.loop import train
+from napari_unet.ui.curves import Curves
 from napari_unet.ui.demo import Demo
+from napari_unet.ui.diagnosis_line import DiagnosisLine
 
 IMAGES = Path(__file__).resolve().parents[1] / "images"
 LEARNED, SIZE = 4, (256, 256)
 LARGE = 6144  # pixels per edge of the image that fills in
 LOOKED_AT = ((1500.0, 1500.0), (4300.0, 3600.0))  # pixels, one after the other
 PATIENCE_S = 600.0  # for the tiles that nobody looks at
+NARROW_PX = 350
 TILES = 24  # that are done before the next look
 
 
@@ -115,6 +122,41 @@ def fill_in(seconds: float) -> None:
     dock.progress.pause_button.click()
     demo.wait("the other tiles", lambda: not dock.job, dock, PATIENCE_S)
     keep(demo, "filling-4")
+
+
+def draw_curves(seconds: float) -> None:
+    """Train on made-up cells of two classes, and keep the curves and the diagnosis."""
+    pairs = [cells_of_two_classes(seed) for seed in range(3)]
+    small = {"model": {"base": 8, "depth": 2}, "patch": 64, "steps_per_epoch": 10}
+    budget = {"labels": {"kind": "classes"}, "minutes": seconds / 60}
+    config = TrainConfig.from_recipe("quick", **small, **budget)
+    course = Course()
+    for event in train(config, pairs, Path(tempfile.mkdtemp()) / "model"):
+        course.take(event)
+    viewer = napari.Viewer(show=False)
+    dock, line, curves = QWidget(), DiagnosisLine(), Curves(course)
+    line.show_diagnosis(diagnose(course, config))
+    column = QVBoxLayout(dock)
+    column.addWidget(curves)
+    column.addWidget(line)
+    column.addStretch()
+    viewer.window.add_dock_widget(dock, name="curves")
+    dock.setFixedSize(NARROW_PX, dock.sizeHint().height())
+    viewer.window.show()
+    curves.view.setCurrentText("Dice by class")
+    curves.view.activated.emit(curves.view.currentIndex())
+    QApplication.processEvents()
+    curves.picture.point(course.last_step / 2)
+    QApplication.processEvents()
+    dock.grab().save(str(IMAGES / "curves.png"))
+    viewer.close()
+
+
+def cells_of_two_classes(seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Draw cells of which every third is brighter, and of another class."""
+    image, labels = touching_cells((192, 192), seed=seed)
+    classes = np.where(labels % 3 == 1, 2, labels > 0) * (labels > 0)
+    return image + 0.3 * np.ptp(image) * (classes == 2), classes
 
 
 def look(demo: Demo, tiles: int) -> None:
@@ -213,5 +255,7 @@ if __name__ == "__main__":
     duration = float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
     if sys.argv[1] == "filling":
         fill_in(duration)
+    elif sys.argv[1] == "curves":
+        draw_curves(duration)
     else:
         main(Path(sys.argv[1]), duration)

@@ -40,6 +40,7 @@ class Noted:
     """Something the user should know: an assumption, a repair, a warning."""
 
     text: str
+    topic: str = ""  # "shift" or "rare": a doubt that the diagnosis of a training takes up
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def test_train_stop_resume_kill_resume_and_stop(
     click(qtbot, dock.resume_button)
     qtbot.waitUntil(lambda: len(dock.training.history) > seen, timeout=LONG_MS)
     assert dock.training.history[-1].step >= reached
-    steps, _ = dock.curves.points("validation")
+    steps, _ = dock.training.course.validation_losses
     assert len(steps) == len(dock.training.history)
     click(qtbot, dock.progress.stop_button)
     qtbot.waitUntil(lambda: not dock.job, timeout=LONG_MS)

@@ -7,7 +7,10 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from napari_unet.events import Compared, Finished, Noted, Saved, Stepped, TileDone, Validated
+from napari_unet.events import Compared, Finished, Noted, Stepped, TileDone, Validated
+from napari_unet.metrics.course import Course
+from napari_unet.metrics.diagnosis import diagnose
+from napari_unet.metrics.duration import duration
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -65,7 +68,7 @@ def _score(scores: Mapping[str, float]) -> str:
 
 def _left(left_s: float | None) -> str:
     """Say how long it will take, where that is known."""
-    return "" if left_s is None else f", {left_s:.0f} s left"
+    return "" if left_s is None else f", {duration(left_s)} left"
 
 
 class _Words:
@@ -73,8 +76,10 @@ class _Words:
 
     def __init__(self) -> None:
         self._last_s = time.monotonic()
+        self._course = Course()
 
     def __call__(self, event: Event) -> None:
+        self._course.take(event)
         match event:
             case Noted(text=text) if text.endswith("%"):  # how far something has come
                 self._now_and_then(text)
@@ -89,8 +94,9 @@ class _Words:
                 self._now_and_then(f"tile {done} of {total}{_left(left_s)}")
             case Compared(architecture=name, done=done, total=total):
                 self._say(f"{name}: {done} of {total} networks compared")
-            case Saved():
-                pass
+                self._course.clear()
+            case Finished() if len(self._course.validations) > 1:
+                self._say(diagnose(self._course).text)
 
     def _now_and_then(self, words: str) -> None:
         if time.monotonic() - self._last_s > WORDS_EVERY_S:

@@ -56,7 +56,7 @@ def answer(run: Run, question: Question) -> TrainEvent:
             case Losses(out=out):
                 return show_losses(run, out)
             case Doubts(pictures=pictures, count=count):
-                return find_doubts(run, pictures, count)
+                return find_places_of_doubt(run, pictures, count)
             case Correction():
                 return correct(run, question)
     except InputError as error:
@@ -105,7 +105,7 @@ def _loss(run: Run, source: Source, logits: NDArray[np.float32]) -> NDArray[np.f
     return np.where(source.weights > 0, loss, np.nan).astype(np.float32)
 
 
-def find_doubts(run: Run, pictures: Sequence[Picture], count: int) -> Doubted:
+def find_places_of_doubt(run: Run, pictures: Sequence[Picture], count: int) -> Doubted:
     """Find the places with the highest mean entropy, at most one in each neighbourhood.
 
     Raises

@@ -19,6 +19,7 @@ from napari_unet.library.split import SplitCard
 from napari_unet.models.device import choose_device, is_out_of_memory
 from napari_unet.training.answering import answer
 from napari_unet.training.data import load_data
+from napari_unet.training.doubts import find_doubts
 from napari_unet.training.plan import fit
 from napari_unet.training.record import write_record
 from napari_unet.training.run import Run
@@ -83,6 +84,8 @@ def train(
     yield from _tell(run, Started(run.total_steps))
     for note in notes:
         yield from _tell(run, Noted(note))
+    for doubt in find_doubts(run.data):
+        yield from _tell(run, doubt)
     try:
         yield from _learn(run)
     except GeneratorExit:

@@ -13,9 +13,9 @@ from napari_unet.config import ARCHITECTURES, RECIPES, InputError, TrainConfig, 
 from napari_unet.engine.jobs import CompareJob
 from napari_unet.events import Compared, Failed, Finished, Noted, Started, Stepped, Stopped
 from napari_unet.library.folders import free_folder
+from napari_unet.metrics.duration import duration
 from napari_unet.metrics.ranking import best_row, rank_table
 from napari_unet.ui.background import Background
-from napari_unet.ui.diagnosis import duration
 from napari_unet.ui.dock import Dock
 from napari_unet.ui.form import Form
 from napari_unet.ui.layers import store_pairs

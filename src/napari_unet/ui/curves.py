@@ -1,147 +1,259 @@
-"""Live curves of a training: loss on the left axis, Dice or error on the right."""
+"""Live curves of a training, how they are shown, and their export."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyqtgraph as pg
-from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtGui import QPalette
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+import numpy as np
+from qtpy.QtCore import QBuffer, QIODevice, QRect, QSize, Qt, QTimer, Signal
+from qtpy.QtGui import QColor, QImage, QPainter, QPalette
+from qtpy.QtSvg import QSvgGenerator
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QMenu,
+    QToolButton,
+    QWidget,
+)
+
+from napari_unet.arrays.writing import atomic_write
+from napari_unet.config import InputError
+from napari_unet.metrics.smoothing import smooth
+from napari_unet.metrics.tabulate import to_csv
+from napari_unet.ui.curve_plot import CurvePlot, Line, Sheet
+from napari_unet.ui.rows import may_shrink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_unet.metrics.course import Course, Points
+
 REDRAW_MS = 250
-SMOOTHING = 0.95  # share of the old value in the running mean of the training loss
-HEIGHT_PX = (160, 260)
-COLOURS: Mapping[str, str] = {
-    "training": "#56b4e9",
-    "validation": "#e69f00",
-    "score": "#009e73",
-}  # for all eyes
-SCORES: Mapping[str, str] = {"dice": "Dice", "mae": "mean absolute error"}  # the first there is
+MOST = 500  # stretches of a long curve that are drawn: about one for each pixel
+SMOOTHING: Mapping[str, int] = {
+    "every step": 1,
+    "mean of 10": 10,
+    "mean of 30": 30,
+    "mean of 100": 100,
+    "mean of 1000": 1000,
+}
+USUAL = "mean of 30"
+EXPORTS: Mapping[str, str] = {
+    ".csv": "Numbers (CSV)…",
+    ".png": "Picture (PNG)…",
+    ".svg": "Drawing (SVG)…",
+}
+PAPER = QSize(900, 500)  # of an exported picture, which has twice as many pixels
+FINER = 2
+HEIGHT_PX = 260  # of the axes: the settings of the dock want room as well
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the right axis can show: a score of the validation, or without one the rate."""
+
+    words: str
+    title: str
+    score: str = ""
+    each: bool = False  # a line for each class or channel
+    bounded: bool = False
+
+
+VIEWS = (
+    View("mean Dice", "Dice", "dice", bounded=True),
+    View("Dice by class", "Dice", "dice", each=True, bounded=True),
+    View("IoU by class", "IoU", "jaccard", each=True, bounded=True),
+    View("mean absolute error", "error", "mae"),
+    View("root mean square", "error", "rmse"),
+    View("error by channel", "error", "mae", each=True),
+    View("learning rate", "rate"),
+)
 
 
 class Curves(QWidget):
-    """Training loss (smoothed), validation loss and a score of the validation over steps.
+    """Training and validation loss, and on the right axis what is chosen.
 
-    The score is the Dice of classes, or in regression the mean absolute error.
+    All points stay in the course; what is drawn is made of them a few times a second.
     """
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    refused = Signal(Exception)  # a file could not be written
+
+    def __init__(self, course: Course, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._points: dict[str, tuple[list[float], list[float]]] = {}
-        self._mean = math.nan
-        self._plot = pg.PlotWidget(background=None, enableMenu=False)
-        self._right = pg.ViewBox(enableMenu=False)
-        self._legend = QLabel()
-        self._lines = self._make_lines()
-        self._compose()
+        self.course = course
+        self.picture = CurvePlot()
+        self.view, self.smoothing = QComboBox(), QComboBox()
+        self.logarithmic = QCheckBox("log")
+        self.export_button = QToolButton()
+        self._chosen = ""  # what the user has chosen to see; else the first there is
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(REDRAW_MS)
-        self._timer.timeout.connect(self._redraw)
-        self.clear_points()
-        self._paint()
+        self._compose()
+        self._connect()
+        self.redraw()
 
-    def add_loss(self, step: int, loss: float) -> None:
-        """Add the training loss of a step."""
-        old = loss if math.isnan(self._mean) else self._mean
-        self._mean = SMOOTHING * old + (1 - SMOOTHING) * loss
-        self._add("training", step, self._mean)
-
-    def add_validation(self, step: int, loss: float, scores: Mapping[str, float]) -> None:
-        """Add a validation: `scores` as in its event."""
-        self._add("validation", step, loss)
-        name = next((name for name in SCORES if name in scores), "")
-        if name:
-            self._name_score(name)
-            self._add("score", step, scores[name])
-
-    def clear_points(self) -> None:
-        """Begin anew."""
-        self._mean = math.nan
-        self._points = {name: ([], []) for name in COLOURS}
-        self._name_score("dice")
-        self._redraw()
-
-    def points(self, name: str) -> tuple[list[float], list[float]]:
-        """Return steps and values of "training", "validation" or "score"."""
-        return self._points[name]
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Follow the theme of napari."""
-        super().changeEvent(event)
-        if event.type() in {QEvent.Type.PaletteChange, QEvent.Type.StyleChange}:
-            self._paint()
-
-    def _add(self, name: str, step: int, value: float) -> None:
-        if math.isfinite(value):
-            steps, values = self._points[name]
-            steps.append(step)
-            values.append(value)
+    def refresh(self) -> None:
+        """Draw what is new, soon: however much there is, a few times a second at most."""
         if not self._timer.isActive():
             self._timer.start()
 
-    def _make_lines(self) -> dict[str, Any]:
-        pens = {name: pg.mkPen(colour, width=2) for name, colour in COLOURS.items()}
-        lines = {name: pg.PlotDataItem(pen=pen) for name, pen in pens.items()}
-        lines["score"].setSymbol("o")  # there may be only one
-        lines["score"].setSymbolSize(4)
-        lines["score"].setSymbolBrush(COLOURS["score"])
-        lines["score"].setSymbolPen(None)
-        return lines
+    def redraw(self) -> None:
+        """Draw the course as it is now."""
+        self._offer_views()
+        self.picture.draw(self._sheet())
+
+    def save(self, path: Path) -> None:
+        """Write all numbers (.csv), or the curves as they are shown (.png, .svg).
+
+        Raises
+        ------
+        InputError
+            U130 for a name that says no format.
+        StorageError
+            U130 or U134, if the file cannot be written.
+        """
+        suffix = path.suffix.lower()
+        if suffix not in EXPORTS:
+            known = ", ".join(EXPORTS)
+            raise InputError("U130", f"{path.name!r} names no format", f"end it with {known}")
+        if suffix == ".csv":
+            atomic_write(path, to_csv(self.course.table()).encode())
+        else:
+            atomic_write(path, _print(self._sheet(), suffix))
 
     def _compose(self) -> None:
-        plot = self._plot.getPlotItem()
-        plot.hideButtons()
-        plot.setMouseEnabled(x=False, y=False)
-        plot.setLabel("bottom", "step")
-        plot.setLabel("left", "loss")
-        plot.showAxis("right")
-        plot.scene().addItem(self._right)
-        plot.getAxis("right").linkToView(self._right)
-        plot.addItem(self._lines["training"])
-        plot.addItem(self._lines["validation"])
-        plot.vb.sigResized.connect(self._on_resized)
-        self._right.setXLink(plot)
-        self._right.setMouseEnabled(x=False, y=False)
-        self._right.addItem(self._lines["score"])
-        self._plot.setMinimumHeight(HEIGHT_PX[0])
-        self._plot.setMaximumHeight(HEIGHT_PX[1])
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self._legend)
-        column.addWidget(self._plot)
+        self.view.setToolTip("What the right axis shows.")
+        self.smoothing.addItems(list(SMOOTHING))
+        self.smoothing.setCurrentText(USUAL)
+        self.smoothing.setToolTip("The training loss: of every step, or a mean over some of them.")
+        self.logarithmic.setToolTip("A logarithmic axis for the losses.")
+        self.export_button.setText("Export ▾")  # the theme's own arrow lies upon the word
+        self.export_button.setStyleSheet("QToolButton::menu-indicator { image: none }")
+        self.export_button.setToolTip("Write all numbers, or the curves as they are shown.")
+        self.export_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self.export_button)
+        for suffix, words in EXPORTS.items():
+            menu.addAction(words).setData(suffix)
+        self.export_button.setMenu(menu)
+        rows = QGridLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(2)
+        rows.setColumnStretch(0, 1)
+        rows.addWidget(self.picture, 0, 0, 1, 2)
+        rows.addWidget(self.view, 1, 0)
+        rows.addWidget(self.export_button, 1, 1)
+        rows.addWidget(self.smoothing, 2, 0)
+        rows.addWidget(self.logarithmic, 2, 1)
+        for box in (self.view, self.smoothing):
+            may_shrink(box)
+        self.picture.plot.setMaximumHeight(HEIGHT_PX)
 
-    def _name_score(self, name: str) -> None:
-        """Write what the right axis shows; Dice has a range, an error none."""
-        words = SCORES[name]
-        lines = {
-            "training": "training loss",
-            "validation": "validation loss",
-            "score": f"validation {words}",
-        }
-        spans = (f'<span style="color: {COLOURS[k]}">{text}</span>' for k, text in lines.items())
-        self._legend.setText("&nbsp; ".join(spans))
-        self._plot.getPlotItem().setLabel("right", words, color=COLOURS["score"])
-        if name == "dice":
-            self._right.setYRange(0, 1, padding=0.02)
-        else:
-            self._right.enableAutoRange(axis=pg.ViewBox.YAxis)
+    def _connect(self) -> None:
+        self._timer.timeout.connect(self.redraw)
+        self.view.activated.connect(self._on_view)
+        self.smoothing.currentIndexChanged.connect(self.redraw)
+        self.logarithmic.toggled.connect(self.redraw)
+        self.export_button.menu().triggered.connect(self._on_export)
 
-    def _on_resized(self) -> None:
-        self._right.setGeometry(self._plot.getPlotItem().vb.sceneBoundingRect())
+    def _offer_views(self) -> None:
+        """Offer what the course has; what the user has chosen stays as long as it is there."""
+        words = [view.words for view in VIEWS if _is_known(view, self.course)]
+        if words != [self.view.itemText(k) for k in range(self.view.count())]:
+            self.view.clear()
+            self.view.addItems(words)
+            self.view.setCurrentText(self._chosen if self._chosen in words else words[0])
 
-    def _redraw(self) -> None:
-        for name, (steps, values) in self._points.items():
-            self._lines[name].setData(steps, values)
+    def _sheet(self) -> Sheet:
+        course = self.course
+        view = next(view for view in VIEWS if view.words == self.view.currentText())
+        width = SMOOTHING[self.smoothing.currentText()]
+        return Sheet(
+            left=(
+                _line("training loss", course.losses, width),
+                _line("validation loss", course.validation_losses),
+            ),
+            right=_right_lines(view, course),
+            title=view.title,
+            bounded=view.bounded,
+            logarithmic=self.logarithmic.isChecked(),
+            marks=tuple(course.marks),
+        )
 
-    def _paint(self) -> None:
-        colour = self.palette().color(QPalette.ColorRole.WindowText)
-        for side in ("left", "bottom", "right"):
-            axis = self._plot.getPlotItem().getAxis(side)
-            axis.setPen(colour)
-            axis.setTextPen(COLOURS["score"] if side == "right" else colour)
+    def _on_view(self, _index: int) -> None:
+        self._chosen = self.view.currentText()
+        self.redraw()
+
+    def _on_export(self, action: object) -> None:
+        suffix = str(action.data())  # type: ignore[attr-defined]  # a QAction, wherever Qt keeps it
+        name, words = f"curves{suffix}", f"{suffix[1:].upper()} (*{suffix})"
+        chosen, _ = QFileDialog.getSaveFileName(self, "Export the curves", name, words)
+        if not chosen:
+            return
+        try:
+            self.save(Path(chosen if chosen.lower().endswith(suffix) else chosen + suffix))
+        except InputError as error:
+            self.refused.emit(error)
+
+
+def _is_known(view: View, course: Course) -> bool:
+    if not view.score:
+        return True
+    return course.has(view.score) and (not view.each or len(course.names) > 1)
+
+
+def _right_lines(view: View, course: Course) -> tuple[Line, ...]:
+    if not view.score:
+        return (_line(view.words, course.rates),)
+    if view.each:
+        return tuple(_line(name, course.scores(view.score, name)) for name in course.names)
+    return (_line(view.words, course.scores(view.score)),)
+
+
+def _line(name: str, points: Points, width: int = 1) -> Line:
+    """Make a line of what is finite, no finer than can be seen."""
+    steps, values = points
+    finite = np.isfinite(values)
+    if not finite.all():
+        steps, values = steps[finite], values[finite]
+    return Line(name, *smooth(steps, values, width, MOST))
+
+
+def _print(sheet: Sheet, suffix: str) -> bytes:
+    """Return a picture of the curves, dark on white, in the format of a suffix."""
+    paper = CurvePlot()
+    colours = QPalette(QColor("white"))
+    for role in (QPalette.ColorRole.WindowText, QPalette.ColorRole.Text):
+        colours.setColor(role, QColor("black"))
+    colours.setColor(QPalette.ColorRole.Window, QColor("white"))
+    paper.setPalette(colours)
+    paper.setAutoFillBackground(True)
+    paper.resize(PAPER)
+    paper.draw(sheet)
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    if suffix == ".svg":
+        drawing = QSvgGenerator()
+        drawing.setOutputDevice(buffer)
+        drawing.setSize(PAPER)
+        drawing.setViewBox(QRect(0, 0, PAPER.width(), PAPER.height()))
+        drawing.setTitle("curves of a training")
+        _render(paper, drawing)
+    else:
+        image = QImage(FINER * PAPER, QImage.Format.Format_RGB32)
+        image.setDevicePixelRatio(FINER)
+        image.fill(Qt.GlobalColor.white)
+        _render(paper, image)
+        image.save(buffer, "PNG")
+    paper.deleteLater()
+    return bytes(buffer.data().data())
+
+
+def _render(paper: QWidget, device: QSvgGenerator | QImage) -> None:
+    painter = QPainter(device)
+    paper.render(painter)
+    painter.end()

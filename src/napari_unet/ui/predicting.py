@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unet.config import InputError
 from napari_unet.events import Failed, Finished, Noted, Started, Stopped, TileDone
-from napari_unet.ui.diagnosis import duration
+from napari_unet.metrics.duration import duration
 from napari_unet.ui.dock import Dock
 from napari_unet.ui.looking import Looking
 from napari_unet.ui.prediction import Prediction, Request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_unet.ui.diagnosis import duration
+from napari_unet.metrics.duration import duration
 from napari_unet.ui.pace import Pace
 
 STEPS = 1000  # of the bar

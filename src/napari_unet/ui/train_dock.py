@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_info
-from qtpy.QtWidgets import QGridLayout, QLabel, QLineEdit, QPushButton
+from qtpy.QtWidgets import QGridLayout, QLineEdit, QPushButton
 
 from napari_unet.config import InputError, TrainConfig
 from napari_unet.events import (
@@ -19,9 +19,10 @@ from napari_unet.events import (
     Validated,
 )
 from napari_unet.library.folders import CARD, free_folder
+from napari_unet.metrics.duration import duration
 from napari_unet.ui.background import Background
 from napari_unet.ui.choice import ModelBox
-from napari_unet.ui.diagnosis import duration
+from napari_unet.ui.diagnosis_line import DiagnosisLine
 from napari_unet.ui.dock import Dock
 from napari_unet.ui.layers import source_of
 from napari_unet.ui.material import Material
@@ -58,8 +59,7 @@ class TrainDock(Dock):
         self.parent_model = ModelBox("Go on from what a model has learned.", "begin anew")
         self.name, self.folder = QLineEdit(), QLineEdit(str(self.root))
         self.curves: Curves | None = None
-        self.diagnosis = QLabel()
-        self.diagnosis.setWordWrap(True)
+        self.diagnosis = DiagnosisLine()
         self.network = NetworkView()
         self.training = TrainingRun(self.engine.scratch, self)
         self.watching = Watching(viewer, self.engine, self.training)
@@ -93,7 +93,7 @@ class TrainDock(Dock):
             case Stepped():
                 self._on_stepped(event)
             case Validated():
-                self._on_validated(event)
+                self._on_validated()
             case Finished() | Stopped():
                 self._on_ended(event)
             case Failed(code=code, what=what, remedy=remedy, details=details):
@@ -268,9 +268,8 @@ class TrainDock(Dock):
         folder = free_folder(Path(self.folder.text()).expanduser(), name)
         self.watching.choose(self.material.chosen, self.material.axes.axes)
         self._open_job("copying the layers")
-        if self.curves is not None:
-            self.curves.clear_points()
         self.job = self.training.begin(sources, config, folder, self.parent_model.folder)
+        self._refresh_curves()
         self.message.news(f"training {folder.name}")
         self._on_choice()
 
@@ -300,13 +299,11 @@ class TrainDock(Dock):
 
     def _on_stepped(self, event: Stepped) -> None:
         self.progress.advance(event.progress, event.left_s, f"epoch {event.epoch + 1}")
-        if self.curves is not None:
-            self.curves.add_loss(event.step, event.loss)
+        self._refresh_curves()
 
-    def _on_validated(self, event: Validated) -> None:
-        if self.curves is not None:
-            self.curves.add_validation(event.step, event.loss, event.scores)
-        self.diagnosis.setText(self.training.words)
+    def _on_validated(self) -> None:
+        self._refresh_curves()
+        self.diagnosis.show_diagnosis(self.training.diagnosis)
 
     def _on_ended(self, event: Finished | Stopped) -> None:
         self._settle(resumable=isinstance(event, Stopped))
@@ -332,8 +329,8 @@ class TrainDock(Dock):
         self.progress.close_job()
         if not self._sampling:
             self.watching.end()
-            self.training.left_s = None
-            self.diagnosis.setText(self.training.words)
+            self.training.course.end()
+            self.diagnosis.show_diagnosis(self.training.diagnosis)
             self._resumable = resumable and self.training.order is not None
         self._on_choice()
 
@@ -341,8 +338,14 @@ class TrainDock(Dock):
         """Make the curves when the first training starts: their library takes its time."""
         from napari_unet.ui.curves import Curves
 
-        self.diagnosis.setText(self.training.words)
+        self.diagnosis.show_diagnosis(self.training.diagnosis)
         self.diagnosis.show()
         if self.curves is None:
-            self.curves = Curves()
+            self.curves = Curves(self.training.course)
+            self.curves.refused.connect(self.message.error)
             self.foot.insertWidget(self.foot.count() - 1, self.curves)
+        self.curves.refresh()
+
+    def _refresh_curves(self) -> None:
+        if self.curves is not None:
+            self.curves.refresh()

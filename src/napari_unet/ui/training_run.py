@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_unet.engine.jobs import Correct, SamplesJob, TrainJob
-from napari_unet.events import Stepped, Validated
+from napari_unet.metrics.course import Course
+from napari_unet.metrics.diagnosis import diagnose
 from napari_unet.ui.background import Background
-from napari_unet.ui.diagnosis import diagnose
 from napari_unet.ui.layers import store_labels, store_pairs
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from napari_unet.config import TrainConfig
     from napari_unet.engine.jobs import ArrayRef
-    from napari_unet.events import Event
+    from napari_unet.events import Event, Validated
+    from napari_unet.metrics.diagnosis import Diagnosis
     from napari_unet.ui.layers import Source
 
 Pairs = tuple[tuple["ArrayRef", "ArrayRef"], ...]
@@ -35,8 +36,7 @@ class TrainingRun(QObject):
     def __init__(self, scratch: Path, parent: QObject) -> None:
         super().__init__(parent)
         self.order: TrainJob | None = None  # the training that runs or ran last
-        self.history: list[Validated] = []
-        self.left_s: float | None = None
+        self.course = Course()
         self._scratch = scratch
         self._make: Callable[[Pairs], TrainJob | SamplesJob] | None = None
         self._copying = Background(self)
@@ -47,9 +47,14 @@ class TrainingRun(QObject):
         self._correcting.failed.connect(self.refused)
 
     @property
-    def words(self) -> str:
-        """How it goes, in one sentence."""
-        return diagnose(self.history, self.left_s)
+    def history(self) -> list[Validated]:
+        """All validations so far."""
+        return self.course.validations
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """How it goes, in one sentence, and what can be done."""
+        return diagnose(self.course, self.order.config if self.order is not None else None)
 
     def begin(
         self,
@@ -60,7 +65,8 @@ class TrainingRun(QObject):
     ) -> str:
         """Copy the layers and order a training into `folder`; return the name of the job."""
         job = uuid.uuid4().hex
-        self.order, self.history, self.left_s = None, [], None
+        self.order = None
+        self.course.clear()
 
         def make(pairs: Pairs) -> TrainJob:
             self.order = TrainJob(
@@ -76,6 +82,7 @@ class TrainingRun(QObject):
         assert self.order is not None, "nothing was ever trained"
         job = uuid.uuid4().hex
         self.order = self.order.model_copy(update={"job": job, "resume": True})
+        self.course.mark("resumed")
         self.submitted.emit(self.order)
         return job
 
@@ -105,10 +112,7 @@ class TrainingRun(QObject):
 
     def take(self, event: Event) -> None:
         """Follow the events of the training."""
-        if isinstance(event, Stepped):
-            self.left_s = event.left_s
-        elif isinstance(event, Validated):
-            self.history.append(event)
+        self.course.take(event)
 
     def abandon(self) -> None:
         """Stop copying."""
