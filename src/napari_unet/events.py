@@ -77,6 +77,13 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
+class Parted:
+    """What a training holds out to validate: a `SplitCard` as JSON."""
+
+    split: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Previewed:
     """What a network in training makes of its images by now lies in the zarr group at `path`.
 
@@ -166,11 +173,20 @@ class Failed:
 
 
 Event = (
-    Ready | Beat | Started | Noted | Stepped | Validated | Saved | Previewed | Doubted
-    | Corrected | TileDone | Advanced | Compared | Finished | Stopped | Failed
+    Ready | Beat | Started | Noted | Stepped | Validated | Saved | Parted | Previewed
+    | Doubted | Corrected | TileDone | Advanced | Compared | Finished | Stopped | Failed
 )  # fmt: skip
 TrainEvent = (
-    Started | Noted | Stepped | Validated | Saved | Previewed | Doubted | Corrected | Finished
+    Started
+    | Noted
+    | Stepped
+    | Validated
+    | Saved
+    | Parted
+    | Previewed
+    | Doubted
+    | Corrected
+    | Finished
 )
 CompareEvent = TrainEvent | Compared
 PredictEvent = Started | Noted | TileDone | Advanced | Finished

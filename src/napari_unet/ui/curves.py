@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QBuffer, QIODevice, QRect, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QBuffer, QIODevice, QRect, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QPainter, QPalette
 from qtpy.QtSvg import QSvgGenerator
 from qtpy.QtWidgets import (
@@ -25,6 +25,7 @@ from napari_unet.config import InputError
 from napari_unet.metrics.smoothing import smooth
 from napari_unet.metrics.tabulate import to_csv
 from napari_unet.ui.curve_plot import CurvePlot, Line, Sheet
+from napari_unet.ui.pace import Pace
 from napari_unet.ui.rows import may_shrink
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from napari_unet.metrics.course import Course, Points
 
-REDRAW_MS = 250
 MOST = 500  # stretches of a long curve that are drawn: about one for each pixel
 SMOOTHING: Mapping[str, int] = {
     "every step": 1,
@@ -82,7 +82,9 @@ class Curves(QWidget):
 
     refused = Signal(Exception)  # a file could not be written
 
-    def __init__(self, course: Course, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, course: Course, pace: Pace | None = None, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.course = course
         self.picture = CurvePlot()
@@ -90,20 +92,19 @@ class Curves(QWidget):
         self.logarithmic = QCheckBox("log")
         self.export_button = QToolButton()
         self._chosen = ""  # what the user has chosen to see; else the first there is
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(REDRAW_MS)
+        self._pace, self._new = pace or Pace(self), False
         self._compose()
         self._connect()
         self.redraw()
 
     def refresh(self) -> None:
         """Draw what is new, soon: however much there is, a few times a second at most."""
-        if not self._timer.isActive():
-            self._timer.start()
+        self._new = True
+        self._pace.ask()
 
     def redraw(self) -> None:
         """Draw the course as it is now."""
+        self._new = False
         self._offer_views()
         self.picture.draw(self._sheet())
 
@@ -154,11 +155,15 @@ class Curves(QWidget):
         self.picture.plot.setMaximumHeight(HEIGHT_PX)
 
     def _connect(self) -> None:
-        self._timer.timeout.connect(self.redraw)
+        self._pace.due.connect(self._on_due)
         self.view.activated.connect(self._on_view)
         self.smoothing.currentIndexChanged.connect(self.redraw)
         self.logarithmic.toggled.connect(self.redraw)
         self.export_button.menu().triggered.connect(self._on_export)
+
+    def _on_due(self) -> None:
+        if self._new:
+            self.redraw()
 
     def _offer_views(self) -> None:
         """Offer what the course has; what the user has chosen stays as long as it is there."""

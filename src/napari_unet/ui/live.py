@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_unet.engine.jobs import ArrayRef, TrainJob
+    from napari_unet.ui.pace import Pace
 
 LIVE, LOSS, NEXT = {"live": "view"}, {"live": "loss"}, {"live": "next"}
 Shown = tuple[str, Any, dict[str, Any]]  # name, array, attributes
@@ -52,13 +53,17 @@ class Live(QObject):
         Where layers are looked at, and shown.
     scratch : Path
         Where answers go.
+    pace : Pace
+        When the window shows what is new.
     """
 
     ordered = Signal(object)  # Focus or Ask: for the engine
     told = Signal(str)  # something the user should know
 
-    def __init__(self, viewer: napari.viewer.Viewer, scratch: Path, parent: QObject) -> None:
-        super().__init__(parent)
+    def __init__(self, viewer: napari.viewer.Viewer, scratch: Path, pace: Pace) -> None:
+        super().__init__(pace.parent())
+        self._pace = pace
+        self._fresh: tuple[str, list[Shown]] | None = None  # an answer that is not shown yet
         self.viewer, self._scratch = viewer, scratch
         self.enabled = True
         self._job, self._axes, self._ndim, self._labels = "", "", 2, LabelConfig()
@@ -72,6 +77,7 @@ class Live(QObject):
         self._looking.moved.connect(self.look)
         self._reading, self._losses, self._storing = (Background(self) for _ in range(3))
         self._reading.done.connect(self._on_read)
+        self._pace.due.connect(self._on_due)
         self._losses.done.connect(self._on_losses)
         self._storing.done.connect(self._on_stored)
         for work in (self._reading, self._losses, self._storing):
@@ -99,7 +105,7 @@ class Live(QObject):
 
     def end(self) -> None:
         """Follow nothing any more; the live view goes, because no model has it."""
-        self._job, self._shown = "", None
+        self._job, self._shown, self._fresh = "", None, None
         self.painted.stop()
         for work in (self._reading, self._losses, self._storing):
             work.stop()
@@ -198,7 +204,11 @@ class Live(QObject):
         self.look()
 
     def _on_read(self, read: tuple[str, list[Shown]]) -> None:
-        folder, arrays = read
+        self._fresh = read
+        self._pace.ask()
+
+    def _on_due(self) -> None:
+        (folder, arrays), self._fresh = self._fresh or ("", []), None
         if folder not in self._places or not self.enabled:
             return
         self.keep_painted()

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from napari_unet.engine.jobs import Job
     from napari_unet.events import Event
+    from napari_unet.metrics.diagnosis import Remedy
     from napari_unet.ui.curves import Curves
 from napari_unet.ui.weights import Maps
 
@@ -62,9 +63,10 @@ class TrainDock(Dock):
         self.diagnosis = DiagnosisLine()
         self.network = NetworkView()
         self.training = TrainingRun(self.engine.scratch, self)
-        self.watching = Watching(viewer, self.engine, self.training)
+        self.watching = Watching(viewer, self.engine, self.training, self.pace)
         self._weighing = Background(self)
         self._sampling = False  # the job is a look at the samples
+        self._then = ""  # what follows when the run is stopped: "train" or "resume"
         self._resumable = False  # the last training did not reach its end
         self._places: list[tuple[Place, object]] = []
         self._make_buttons()
@@ -93,7 +95,7 @@ class TrainDock(Dock):
             case Stepped():
                 self._on_stepped(event)
             case Validated():
-                self._on_validated()
+                self._refresh_curves()
             case Finished() | Stopped():
                 self._on_ended(event)
             case Failed(code=code, what=what, remedy=remedy, details=details):
@@ -187,6 +189,8 @@ class TrainDock(Dock):
         self.training.submitted.connect(self._on_submitted)
         self.training.refused.connect(self._on_refused)
         self.watching.told.connect(self.message.news)
+        self.diagnosis.wanted.connect(self._on_remedy)
+        self.pace.due.connect(self._on_due)
         self._weighing.done.connect(self._on_weighed)
         self._weighing.failed.connect(self.message.error)
 
@@ -301,9 +305,30 @@ class TrainDock(Dock):
         self.progress.advance(event.progress, event.left_s, f"epoch {event.epoch + 1}")
         self._refresh_curves()
 
-    def _on_validated(self) -> None:
-        self._refresh_curves()
-        self.diagnosis.show_diagnosis(self.training.diagnosis)
+    def _on_due(self) -> None:
+        """Say how it goes, together with the next picture of the curves."""
+        if self.job and not self._sampling:
+            self.diagnosis.show_diagnosis(self.training.diagnosis)
+
+    def _on_remedy(self, remedy: Remedy) -> None:
+        """Do what the diagnosis offers; a run that goes on is stopped first."""
+        order = self.training.order
+        if order is not None and remedy.changes:
+            settings = order.config.model_dump(mode="json")
+            self.form.value = TrainConfig.from_settings(settings, dict(remedy.changes))
+        self._then = "" if remedy.action == "stop" else remedy.action
+        if self.job:
+            self.progress.stop_button.click()
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin what was to follow the run that has ended."""
+        then, self._then = self._then, ""
+        if then == "resume" and self._resumable:
+            self.resume_button.click()
+        elif then:
+            self.train_button.click()
 
     def _on_ended(self, event: Finished | Stopped) -> None:
         self._settle(resumable=isinstance(event, Stopped))
@@ -318,6 +343,7 @@ class TrainDock(Dock):
             kept = (Path(event.path) / CARD).is_file()
             learned = "what it had learned is kept" if kept else "it had not learned anything yet"
             self.message.news(f"{name} was stopped; {learned}")
+            self._go_on()
             return
         taken = duration(float(event.summary.get("elapsed_s", 0)))
         self.message.news(f"{name} is ready after {taken}: open Predict to apply it")
@@ -341,7 +367,7 @@ class TrainDock(Dock):
         self.diagnosis.show_diagnosis(self.training.diagnosis)
         self.diagnosis.show()
         if self.curves is None:
-            self.curves = Curves(self.training.course)
+            self.curves = Curves(self.training.course, self.pace)
             self.curves.refused.connect(self.message.error)
             self.foot.insertWidget(self.foot.count() - 1, self.curves)
         self.curves.refresh()

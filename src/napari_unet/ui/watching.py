@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QWidget
 
-from napari_unet.events import Corrected, Doubted, Previewed, Started
-from napari_unet.ui.layers import source_of, truth_axes
+from napari_unet.events import Corrected, Doubted, Parted, Previewed, Started
+from napari_unet.ui.layers import find_layer, source_of, truth_axes
 from napari_unet.ui.live import Live
+from napari_unet.ui.showing import show_anew
+from napari_unet.ui.split_shapes import split_layer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import napari.viewer
     from napari.layers import Layer
 
     from napari_unet.engine.jobs import Correct
     from napari_unet.events import Event
     from napari_unet.ui.engine import Engine
+    from napari_unet.ui.pace import Pace
     from napari_unet.ui.training_run import TrainingRun
 
 VIEW = (
@@ -35,12 +40,16 @@ class Watching(QWidget):
 
     told = Signal(str)  # something the user should know
 
-    def __init__(self, viewer: napari.viewer.Viewer, engine: Engine, training: TrainingRun) -> None:
+    def __init__(
+        self, viewer: napari.viewer.Viewer, engine: Engine, training: TrainingRun, pace: Pace
+    ) -> None:
         super().__init__()
-        self.live = Live(viewer, engine.scratch, self)
+        self.viewer = viewer
+        self.live = Live(viewer, engine.scratch, pace)
         self._engine, self._training = engine, training
         self._chosen: list[tuple[list[Layer], Layer]] = []
         self._axes = ""
+        self._split: Mapping[str, Any] = {}  # what is held out
         self.view = QCheckBox("Live view")
         self.view.setChecked(True)
         self.view.setToolTip(VIEW)
@@ -49,7 +58,9 @@ class Watching(QWidget):
         self.next_button.setToolTip(NEXT)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
-        for part in (self.view, self.loss_button, self.next_button):
+        self.held_button = QPushButton("Held out")
+        self.held_button.setToolTip("Draw what is held out to validate, and the gap around it.")
+        for part in (self.view, self.held_button, self.loss_button, self.next_button):
             row.addWidget(part)
         self.hide()
         self._connect()
@@ -80,6 +91,7 @@ class Watching(QWidget):
         self.live.ordered.connect(self._engine.ask)
         self.live.told.connect(self.told)
         self.view.toggled.connect(self.live.turn)
+        self.held_button.clicked.connect(self._on_held_out)
         self.loss_button.clicked.connect(lambda: self.live.ask("loss"))
         self.next_button.clicked.connect(lambda: self.live.ask("doubt"))
 
@@ -91,10 +103,26 @@ class Watching(QWidget):
             case Started():
                 self.show()
                 self.live.begin(order, self._chosen, self._axes)
+            case Parted(split=split):
+                self._split = split
             case Previewed() | Doubted():
                 self.live.take(event)
             case Corrected(pixels=pixels):
+                self._training.course.mark("corrected")
                 self.told.emit(f"going on with {pixels:,} corrected pixels")
+
+    def _on_held_out(self) -> None:
+        """Draw the boxes over the images that are still there."""
+        order = self._training.order
+        if order is None or not self._split:
+            return
+        ndim = order.config.model.ndim
+        for pair, (images, _) in enumerate(self._chosen):
+            if find_layer(self.viewer.layers, images[0].unique_id) is not None:
+                made = split_layer(images[0], self._axes, ndim, self._split, pair)
+                if made is not None:
+                    show_anew(self.viewer, made)
+        self.told.emit(str(self._split.get("words", "")))
 
     def _on_corrected(self, order: Correct) -> None:
         self._engine.ask(order)
