@@ -101,7 +101,7 @@ def near_term(
     steps, finest = _in_finest(check_spacing(spacing, inside.ndim))
     if not inside.any():
         return np.zeros(inside.shape, np.float32)
-    return _bell(two_nearest(inside.view(np.uint8), steps)[0], sigma / finest)
+    return _bell(two_nearest(inside, steps)[0], sigma / finest)
 
 
 def check_spacing(spacing: Sequence[float] | None, ndim: int) -> tuple[float, ...]:

@@ -32,7 +32,7 @@ def two_nearest(
 
     Parameters
     ----------
-    labels : integer array, (*S)
+    labels : integer or bool array, (*S)
         Every number above 0 is one object, also where it has several parts; all else is
         background. One to three axes.
     steps : sequence of float
