@@ -55,7 +55,7 @@ def part_object(
     if mask.ndim == 1 or mask.all():  # an interval has no neck, and what fills all no depth
         return whole
     sizes = np.ones(mask.ndim) if spacing is None else np.asarray(spacing) / min(spacing)
-    depth = np.sqrt(two_nearest(~mask, sizes)[0])
+    depth = np.sqrt(two_nearest(~mask, tuple(sizes))[0])
     summits = local_maxima(depth, connectivity=1) & (depth > depth[mask].min() + neck_px)
     if label(summits, connectivity=1).max() < 2:  # the costly search can find no more
         return whole

@@ -64,8 +64,7 @@ def border_term(
         return np.zeros(labels.shape, np.float32)
     distances = two_nearest(labels, steps, REACH * sigma / finest)
     d1, d2 = np.sqrt(distances, out=distances)
-    weight = np.square(d1 + d2)
-    _bell(weight, sigma / finest)
+    weight = _bell(np.square(d1 + d2), sigma / finest)
     weight *= w0
     if where == "background":
         weight[labels > 0] = 0

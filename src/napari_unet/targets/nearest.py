@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_unet.targets.numbering import number_objects
+from napari_unet.targets.threads import MOST_THREADS, map_in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-MOST_THREADS = 4  # more wait for the memory
 PIXELS_PER_THREAD = 2**16  # for less, starting one is not worth it
 
 
 def two_nearest(
-    labels: NDArray[np.integer[Any]], steps: Sequence[float], reach: float = math.inf
+    labels: NDArray[np.integer[Any] | np.bool_], steps: Sequence[float], reach: float = math.inf
 ) -> NDArray[np.float32]:
     """Return the squared distances to the nearest and to the second nearest object.
 
@@ -61,21 +59,16 @@ def two_nearest(
     return squared
 
 
-def _as_int32(labels: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
+def _as_int32(labels: NDArray[Any]) -> NDArray[np.int32]:
     """Return `labels` as int32, C-contiguous, writable; numbered anew if they are too large."""
     least, most = np.iinfo(np.int32).min, np.iinfo(np.int32).max
     if labels.dtype.itemsize > 2 and (labels.min() < least or labels.max() > most):
         return number_objects(labels)
-    return np.require(labels, np.int32, "CW")  # the sweeps are compiled for nothing else
+    return np.require(labels, np.int32, ("C", "W"))  # the sweeps are compiled for nothing else
 
 
 def _share(sweep: Callable[..., None], lines: int, *values: Any) -> None:
     """Call `sweep(*values, first, last)` for all lines; a few threads take parts of them."""
-    threads = min(MOST_THREADS, os.cpu_count() or 1, values[0].size // PIXELS_PER_THREAD)
-    if threads < 2:
-        sweep(*values, 0, lines)
-        return
-    cuts = np.linspace(0, lines, 4 * threads + 1).astype(int).tolist()
-    with ThreadPoolExecutor(threads) as pool:
-        for part in [pool.submit(sweep, *values, *ends) for ends in pairwise(cuts)]:
-            part.result()
+    parts = min(4 * MOST_THREADS, values[0].size // PIXELS_PER_THREAD, lines) or 1
+    ends = pairwise(np.linspace(0, lines, parts + 1).astype(int).tolist())
+    map_in_threads(lambda part: sweep(*values, *part), list(ends))

@@ -109,7 +109,12 @@ def sweep_columns(
             _step(labels[y, left:], near, far, d1, d2)
             for x in range(width):
                 at = left + x
-                a, b, da, db = number[0, y, at], number[1, y, at], squared[0, y, at], squared[1, y, at]
+                a, b, da, db = (
+                    number[0, y, at],
+                    number[1, y, at],
+                    squared[0, y, at],
+                    squared[1, y, at],
+                )
                 a, b, da, db = _nearer_two(a, b, da, db, near[x], d1[x])
                 a, b, da, db = _nearer_two(a, b, da, db, far[x], d2[x])
                 number[0, y, at], number[1, y, at] = a, b

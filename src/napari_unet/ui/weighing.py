@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_unet.config import InputError
 from napari_unet.ui.background import Background
 from napari_unet.ui.layers import find_layer, source_of
-from napari_unet.ui.results import MARK, Place
+from napari_unet.ui.results import Place
 from napari_unet.ui.showing import find_marked, remove, show_anew
 from napari_unet.ui.weights import map_layers, weight_maps
 
