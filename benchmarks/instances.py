@@ -59,14 +59,13 @@ def out_of_core(classes: Any, out: Any, config: InstanceConfig) -> None:
 
 
 def in_memory(classes: Any, out: Any, config: InstanceConfig) -> None:
-    import edt
-    from scipy.ndimage import generate_binary_structure, label
+    from scipy.ndimage import distance_transform_edt, generate_binary_structure, label
     from skimage.morphology import h_maxima
     from skimage.segmentation import watershed
 
     mask = classes[:] > 0
     if config.split:
-        depth = edt.edt(mask)
+        depth = distance_transform_edt(mask)
         faces = generate_binary_structure(mask.ndim, 1)
         seeds, _ = label(h_maxima(depth, config.neck_px, faces))
         out[:] = watershed(-depth, seeds, mask=mask)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import edt
 import imageio.v3 as imageio
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from napari_unet.arrays.samples import touching_cells
 from napari_unet.config import InstanceConfig
@@ -45,7 +45,7 @@ def main() -> None:
     """Draw the three panels side by side."""
     _, labels = touching_cells((SIZE, SIZE), seed=3)
     classes = (labels > 0).astype(np.uint8)
-    depth = np.kron(edt.edt(classes), np.ones((ZOOM, ZOOM)))
+    depth = np.kron(distance_transform_edt(classes), np.ones((ZOOM, ZOOM)))
     grey = np.repeat(255 - 255 * (depth / depth.max())[..., None], 3, axis=-1)
     gap = np.full((SIZE * ZOOM, 12, 3), 255)
     regions, objects = paint(find(classes, split=False)), paint(find(classes, split=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import edt
 import numpy as np
 import pytest
 import zarr
@@ -106,7 +105,7 @@ def test_objects_across_borders_are_parted_as_in_one_piece(block: tuple[int, int
 
 def test_there_are_as_many_objects_as_h_maxima_of_the_depth_of_the_whole_image() -> None:
     classes = (disks((150, 160), 60, 9, seed=5) > 0).astype(np.uint8)
-    depth = edt.edt(classes)
+    depth = ndimage.distance_transform_edt(classes).astype(np.float32)
     for neck in (0.5, 1.0, 2.0):
         flooded = reconstruction(depth - np.float32(neck), depth, footprint=CROSS)
         n = label(local_maxima(flooded, connectivity=1) & (classes > 0), connectivity=1).max()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import edt
 import numpy as np
 from scipy.ndimage import generate_binary_structure
 from skimage.measure import label
@@ -12,6 +11,7 @@ from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
 from napari_unet.inference.components import describe, pool_regions
+from napari_unet.targets.nearest import two_nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -55,7 +55,7 @@ def part_object(
     if mask.ndim == 1 or mask.all():  # an interval has no neck, and what fills all no depth
         return whole
     sizes = np.ones(mask.ndim) if spacing is None else np.asarray(spacing) / min(spacing)
-    depth = edt.edt(np.ascontiguousarray(mask), anisotropy=tuple(sizes), black_border=False)
+    depth = np.sqrt(two_nearest(~mask, tuple(sizes))[0])
     summits = local_maxima(depth, connectivity=1) & (depth > depth[mask].min() + neck_px)
     if label(summits, connectivity=1).max() < 2:  # the costly search can find no more
         return whole

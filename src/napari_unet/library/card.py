@@ -125,7 +125,7 @@ def restore(logits: NDArray[Any], target: Sequence[TargetCard]) -> NDArray[np.fl
 
 def environment() -> dict[str, str]:
     """Name the versions that numbers may depend on; nothing about the machine's owner."""
-    packages = ("napari-unet-lab", "torch", "numpy", "scipy", "scikit-image", "edt")
+    packages = ("napari-unet-lab", "torch", "numpy", "scipy", "scikit-image", "numba")
     found = {"python": platform.python_version(), "system": platform.system()}
     for package in packages:
         try:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-import edt
 import numpy as np
-from scipy.ndimage import find_objects
 
 from napari_unet.config import InputError
-from napari_unet.targets.numbering import number_objects
+from napari_unet.targets.nearest import two_nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,22 +56,18 @@ def border_term(
 
     Notes
     -----
-    Each object is measured in its bounding box grown by 5 sigma only, and of all distances
-    the two smallest are kept: memory does not grow with the number of objects.
+    Objects that are further away than 5 sigma count as absent. Time and memory do not depend on
+    the number of objects, see `two_nearest`.
     """
-    spacing = check_spacing(spacing, labels.ndim)
-    objects = number_objects(labels)
-    boxes = find_objects(objects)
-    if len(boxes) < 2 or w0 == 0:
+    steps, finest = _in_finest(check_spacing(spacing, labels.ndim))
+    if w0 == 0:
         return np.zeros(labels.shape, np.float32)
-    steps, finest = _in_finest(spacing)
-    d1, d2 = _two_nearest(objects, boxes, REACH * sigma / finest, steps)
-    weight = np.add(d1, d2, out=d1)
-    weight *= weight
-    _bell(weight, sigma / finest)
+    distances = two_nearest(labels, steps, REACH * sigma / finest)
+    d1, d2 = np.sqrt(distances, out=distances)
+    weight = _bell(np.square(d1 + d2), sigma / finest)
     weight *= w0
     if where == "background":
-        weight[objects > 0] = 0
+        weight[labels > 0] = 0
     return weight
 
 
@@ -106,7 +100,7 @@ def near_term(
     steps, finest = _in_finest(check_spacing(spacing, inside.ndim))
     if not inside.any():
         return np.zeros(inside.shape, np.float32)
-    return _bell(_squared_distance(np.ascontiguousarray(~inside), steps), sigma / finest)
+    return _bell(two_nearest(inside, steps)[0], sigma / finest)
 
 
 def check_spacing(spacing: Sequence[float] | None, ndim: int) -> tuple[float, ...]:
@@ -134,34 +128,3 @@ def _bell(squared: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     """Turn squared distances, in place, into exp(-d^2 / (2 sigma^2))."""
     squared *= -0.5 / sigma**2
     return np.exp(squared, out=squared)
-
-
-def _two_nearest(
-    objects: NDArray[np.int32],
-    boxes: Sequence[tuple[slice, ...] | None],
-    reach: float,
-    steps: tuple[float, ...],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the distances to the two nearest objects; inf where they are beyond `reach`."""
-    nearest = np.full(objects.shape, np.inf, np.float32)  # squared until the end
-    second = nearest.copy()
-    grow = [math.ceil(reach / step) for step in steps]
-    for number, box in enumerate(boxes, start=1):
-        if box is None:
-            continue
-        window = tuple(
-            slice(max(b.start - g, 0), b.stop + g) for b, g in zip(box, grow, strict=True)
-        )
-        distance = _squared_distance(objects[window] != number, steps)
-        d1, d2 = nearest[window], second[window]  # views
-        np.minimum(d2, np.maximum(d1, distance), out=d2)
-        np.minimum(d1, distance, out=d1)
-    return np.sqrt(nearest, out=nearest), np.sqrt(second, out=second)
-
-
-def _squared_distance(outside: NDArray[np.bool_], steps: tuple[float, ...]) -> NDArray[np.float32]:
-    """Return the squared distance of every pixel to the nearest one that is not `outside`."""
-    anisotropy = steps if outside.ndim > 1 else steps[0]
-    # as bytes: edt takes twice as long for bool volumes
-    squared: NDArray[np.float32] = edt.edtsq(outside.view(np.uint8), anisotropy=anisotropy)
-    return squared

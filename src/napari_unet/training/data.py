@@ -16,6 +16,7 @@ from napari_unet.models.geometry import measure
 from napari_unet.targets.balance import balance
 from napari_unet.targets.grammar import Grammar, recognise
 from napari_unet.targets.targets import class_counts, make_targets
+from napari_unet.targets.threads import map_in_threads
 from napari_unet.targets.values import read_values
 from napari_unet.training.augment import Source
 from napari_unet.training.holding_out import hold_out
@@ -105,7 +106,8 @@ def load_data(
     else:
         grammar, classes = _recognise(planes.each, config, parent)
         class_weights = _weigh_classes(planes.each, config, grammar)
-        sources = [_class_source(p, config, how, grammar, class_weights) for p in planes.each]
+        targets = _targets(planes.each, config, grammar, class_weights)
+        sources = [_source(p, how, *t) for p, t in zip(planes.each, targets, strict=True)]
     digests = [_digest(s) for s in sources]
     labelled = _labelled(_shared(sources, config, len(pairs)))
     scarce = tell_scarce(labelled, classes)
@@ -210,19 +212,26 @@ def _known_target(parent: Card | None, n: int) -> tuple[TargetCard, ...]:
 def _weigh_classes(
     planes: Sequence[Plane], config: TrainConfig, grammar: Grammar
 ) -> NDArray[np.float64]:
-    counts = np.sum([class_counts(p.truth, grammar, config.labels) for p in planes], axis=0)
+    def count(plane: Plane) -> NDArray[np.int64]:
+        return class_counts(plane.truth, grammar, config.labels)
+
+    counts = np.sum(map_in_threads(count, planes, config.threads), axis=0)
     return balance(counts) if config.weights.balance_classes else np.ones(len(counts))
 
 
-def _class_source(
-    plane: Plane,
+def _targets(
+    planes: Sequence[Plane],
     config: TrainConfig,
-    how: Normalisation,
     grammar: Grammar,
     class_weights: NDArray[np.float64],
-) -> Source:
-    targets = make_targets(plane.truth, grammar, config.labels, config.weights, class_weights)
-    return _source(plane, how, targets.classes.astype(np.uint16), targets.weights)
+) -> list[tuple[NDArray[np.uint16], NDArray[np.float32]]]:
+    """Return classes and weights of each plane."""
+
+    def make(plane: Plane) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+        made = make_targets(plane.truth, grammar, config.labels, config.weights, class_weights)
+        return made.classes.astype(np.uint16), made.weights
+
+    return map_in_threads(make, planes, config.threads)
 
 
 def _value_source(plane: Plane, config: TrainConfig, how: Normalisation) -> Source:

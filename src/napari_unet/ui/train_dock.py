@@ -20,11 +20,9 @@ from napari_unet.events import (
 )
 from napari_unet.library.folders import CARD, free_folder
 from napari_unet.metrics.duration import duration
-from napari_unet.ui.background import Background
 from napari_unet.ui.choice import ModelBox
 from napari_unet.ui.diagnosis_line import DiagnosisLine
 from napari_unet.ui.dock import Dock
-from napari_unet.ui.layers import source_of
 from napari_unet.ui.material import Material
 from napari_unet.ui.network_view import NetworkView
 from napari_unet.ui.panel import allow
@@ -35,7 +33,7 @@ from napari_unet.ui.showing import show_anew
 from napari_unet.ui.train_form import TrainForm
 from napari_unet.ui.training_run import TrainingRun
 from napari_unet.ui.watching import Watching
-from napari_unet.ui.weights import map_layers, weight_maps
+from napari_unet.ui.weighing import Weighing, Wish
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
     from napari_unet.events import Event
     from napari_unet.metrics.diagnosis import Remedy
     from napari_unet.ui.curves import Curves
-from napari_unet.ui.weights import Maps
 
 SAMPLES = 8
 PLANNED = "The plan may halve axes more or less often than this, as the images need."
@@ -64,7 +61,7 @@ class TrainDock(Dock):
         self.network = NetworkView()
         self.training = TrainingRun(self.engine.scratch, self)
         self.watching = Watching(viewer, self.engine, self.training, self.pace)
-        self._weighing = Background(self)
+        self.weighing = Weighing(viewer, self)
         self._sampling = False  # the job is a look at the samples
         self._then = ""  # what follows when the run is stopped: "train" or "resume"
         self._resumable = False  # the last training did not reach its end
@@ -119,7 +116,7 @@ class TrainDock(Dock):
         """End what runs for this dock."""
         self.training.abandon()
         self.watching.live.stop()
-        self._weighing.stop()
+        self.weighing.stop()
         self.network.stop()
         super().shut_down()
 
@@ -191,8 +188,8 @@ class TrainDock(Dock):
         self.watching.told.connect(self.message.news)
         self.diagnosis.wanted.connect(self._on_remedy)
         self.pace.due.connect(self._on_due)
-        self._weighing.done.connect(self._on_weighed)
-        self._weighing.failed.connect(self.message.error)
+        self.weighing.weighed.connect(self._on_weighed)
+        self.weighing.failed.connect(self.message.error)
 
     def _on_form(self) -> None:
         self.material.aim(self.form.kind)
@@ -208,8 +205,9 @@ class TrainDock(Dock):
         alike = (
             "in regression every pixel counts the same" if self.form.kind == "regression" else ""
         )
-        shown = "Show how much each pixel counts in the loss, as layers."
+        shown = "Show how much each pixel counts in the loss, as layers that follow what you draw."
         allow(self.weights_button, why or alike, shown)
+        self.weighing.want(None if why or alike else self._to_weigh())
         shown = "Show what the network will be shown, after augmentation."
         allow(self.samples_button, why or busy, shown)
         allow(self.train_button, why or busy, "Train the network.")
@@ -244,19 +242,16 @@ class TrainDock(Dock):
         self.name.setModified(True)
 
     def _on_preview_weights(self) -> None:
-        config, axes = self.form.value, self.material.axes.axes.replace("C", "")
-        labels = [layer for _, layer in self.material.chosen]
-        ndim = config.model.ndim
-        self._places = [(Place(layer, axes, ndim), layer.unique_id) for layer in labels]
-        sources = [source_of(layer, axes) for layer in labels]
         self.message.news("weighing the pixels")
-        self._weighing.run(weight_maps, sources, ndim, config.labels, config.weights)
+        self.weighing.show()
 
-    def _on_weighed(self, maps: list[Maps]) -> None:
-        self.message.news("; ".join(maps[0].notes) if maps else "")
-        for one, (place, key) in zip(maps, self._places, strict=False):
-            for made in map_layers(one, place.keywords(), key):
-                show_anew(self.viewer, made)
+    def _on_weighed(self, notes: tuple[str, ...]) -> None:
+        self.message.news("; ".join(notes))
+
+    def _to_weigh(self) -> Wish:
+        config, axes = self.form.value, self.material.axes.axes.replace("C", "")
+        keys = tuple(layer.unique_id for _, layer in self.material.chosen)
+        return Wish(keys, axes, config.model.ndim, config.labels, config.weights)
 
     def _on_preview_samples(self) -> None:
         config, sources = self.form.value, self.material.sources

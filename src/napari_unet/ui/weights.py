@@ -70,6 +70,7 @@ def weight_maps(
     from napari_unet.targets.balance import balance
     from napari_unet.targets.grammar import recognise
     from napari_unet.targets.targets import class_counts, make_targets
+    from napari_unet.targets.threads import map_in_threads
 
     values = label_config.kind == "regression"
     pictures = [
@@ -88,7 +89,7 @@ def weight_maps(
     for picture, own in zip(pictures, planes, strict=True):
         if stopped():
             break
-        targets = [make_targets(plane, *settings) for plane in own]
+        targets = map_in_threads(lambda plane: make_targets(plane, *settings), own)
         shape = (*lead_shape(picture, ndim), *spatial_shape(picture, ndim))
         made.append(_maps(picture.name, targets, shape, grammar.notes))
     return made
