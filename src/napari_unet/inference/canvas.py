@@ -188,6 +188,7 @@ class Canvas:
             n = len(picture.spacing) - ndim  # of a stack whose planes are looked at one by one
             cells = zip(picture.spacing[n:], stride, strict=True)
             attrs["spacing"] = [*picture.spacing[:n], *(size * pixels for size, pixels in cells)]
+            attrs |= {"unit": picture.unit} if picture.unit else {}
         return attrs
 
     def _write_gate(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_unet.arrays.keys import complete_slices
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -93,18 +95,15 @@ class OrientedView:
         self.dtype, self.lead, self.name = view.dtype, view.lead, view.name
 
     def __getitem__(self, key: slice | tuple[slice, ...]) -> NDArray[Any]:
-        keys = list(key) if isinstance(key, tuple) else [key]
-        if len(keys) > len(self.shape) or not all(isinstance(k, slice) for k in keys):
-            raise IndexError(f"a view of {len(self.shape)} axes takes slices, not {key!r}")
-        keys += [slice(None)] * (len(self.shape) - len(keys))
-        channels, *spans = (k.indices(n) for k, n in zip(keys, self.shape, strict=True))
-        if any(step != 1 for _, _, step in spans):
+        channels, *spans = complete_slices(key, self.shape)
+        if any(span.step != 1 for span in spans):
             raise IndexError(f"an oriented view takes slices of step 1, not {key!r}")
         there = self._orientation
         window: list[slice] = [slice(0)] * len(spans)
-        for axis, back, (start, stop, _) in zip(there.axes, there.backwards, spans, strict=True):
-            window[axis] = _turn(slice(start, max(start, stop)), self._view.shape[axis + 1], back)
-        return np.ascontiguousarray(there.apply(self._view[(slice(*channels), *window)]))
+        for axis, back, span in zip(there.axes, there.backwards, spans, strict=True):
+            length = slice(span.start, max(span.start, span.stop))
+            window[axis] = _turn(length, self._view.shape[axis + 1], back)
+        return np.ascontiguousarray(there.apply(self._view[(channels, *window)]))
 
 
 def orientations(ndim: int, rotations: bool) -> list[Orientation]:
