@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari_unet.config import TrainConfig
     from napari_unet.library.card import Card, TargetCard
     from napari_unet.training.pairs import Pair, Plane
+    from napari_unet.training.pixels import Pixels
 
 NO_CLASSES = Grammar((), ())
 
@@ -47,7 +48,7 @@ class TrainingData:
     class_weights: NDArray[np.float64]
     target: tuple[TargetCard, ...]
     normalisation: Normalisation
-    spacing: tuple[float, ...] | None
+    pixels: Pixels
     notes: tuple[str, ...]
     fingerprints: tuple[str, ...]
 
@@ -103,7 +104,7 @@ def load_data(
         class_weights=class_weights,
         target=target,
         normalisation=how,
-        spacing=planes.spacing,
+        pixels=planes.pixels,
         notes=(*grammar.notes, *planes.notes, *notes, split_note),
         fingerprints=fingerprints,
     )

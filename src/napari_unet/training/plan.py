@@ -225,8 +225,7 @@ def _count_halvings(n: int) -> int:
 
 def _spacing(data: TrainingData, ndim: int) -> tuple[float, ...]:
     """Return the size of a pixel along the axes of the network; 1 where it is not known."""
-    known = data.spacing is not None and len(data.spacing) >= ndim
-    return data.spacing[-ndim:] if known and data.spacing else (1.0,) * ndim
+    return data.pixels.spacing or (1.0,) * ndim
 
 
 def _tell(planned: Mapping[str, Any]) -> str:
