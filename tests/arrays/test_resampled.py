@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage.measure import block_reduce
 
 from napari_unet.arrays.axes import Picture, View
 from napari_unet.arrays.resampled import Resampled, resample, resampled_shape
@@ -43,14 +44,33 @@ def test_blocks_are_cut_from_the_whole_bit_for_bit(case):
     np.testing.assert_array_equal(block, whole[(slice(None), *window)])
 
 
-@pytest.mark.parametrize("shape", [(7, 5), (24, 60), (64, 9), (37, 101)])
-def test_it_is_the_antialiased_bilinear_filter_that_others_have(shape):
+@pytest.mark.parametrize("shape", [(23, 48), (24, 60), (46, 49), (137, 101)])
+def test_finer_pixels_are_bilinear_as_those_of_others(shape):
     image = np.random.default_rng(0).normal(size=(23, 48)).astype(np.float32)
     theirs = torch.nn.functional.interpolate(
-        torch.from_numpy(image)[None, None], shape, mode="bilinear", antialias=True
+        torch.from_numpy(image)[None, None], shape, mode="bilinear"
     )
     found = np.asarray(Resampled(view_of(image), shape))
     np.testing.assert_allclose(found, theirs[0].numpy(), atol=1e-5)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(1, 5)), min_size=1, max_size=3),
+    st.integers(0, 99),
+)
+def test_coarser_pixels_are_the_mean_of_those_that_they_cover(sizes, seed):
+    shape = [n * step for n, step in sizes]
+    image = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    found = np.asarray(Resampled(view_of(image), [n for n, _ in sizes]))[0]
+    expected = block_reduce(image, tuple(step for _, step in sizes), np.mean)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 99))
+def test_coarser_pixels_keep_the_mean_whatever_the_ratio(n, m, seed):
+    image = np.random.default_rng(seed).random(max(n, m), np.float32)
+    found = np.asarray(Resampled(view_of(image), (min(n, m),)))
+    assert found.mean() == pytest.approx(image.mean(), abs=1e-5)
 
 
 @given(st.lists(st.tuples(st.integers(1, 12), st.integers(1, 30)), min_size=1, max_size=3))
@@ -68,13 +88,13 @@ def test_places_do_not_move_when_pixels_change():
         y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
         expected = 2 * y * 60 / shape[0] + 3 * x * 80 / shape[1]
         inner = (slice(8, -8), slice(8, -8))
-        np.testing.assert_allclose(found[inner], expected[inner], atol=0.05)  # of the slope
+        np.testing.assert_allclose(found[inner], expected[inner], atol=0.2)  # 1/12 pixel
 
 
 def test_stripes_finer_than_a_pixel_become_grey_and_no_wider_stripes():
     stripes = np.tile(np.float32([0, 1]), 300)[None].repeat(8, axis=0)
     found = np.asarray(Resampled(view_of(stripes), (8, 130)))[0, :, 4:-4]
-    assert np.ptp(found) < 0.05
+    assert np.ptp(found) < 0.25
     assert found.mean() == pytest.approx(0.5, abs=0.01)
 
 

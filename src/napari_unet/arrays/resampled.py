@@ -1,9 +1,9 @@
 """Images seen at another size of pixels: lazily, and in blocks as in one piece.
 
-Two grids of pixels lie on each other edge to edge. Each value of one is the mean of those of the
-other around its centre, with weights that fall linearly to 0 at a distance of one pixel of the
-coarser grid: linear interpolation where pixels become finer, and where they become coarser the
-filter of a pixel's own width that keeps patterns finer than it from coming back as false ones.
+Two grids of pixels lie on each other edge to edge. Each value of one is the mean of the other over
+a box around its centre, as wide as a pixel of the coarser grid: where pixels become coarser, the
+mean over the area that each covers, as a camera would see it; where they become finer, that box
+meets two pixels, and its mean is their linear interpolation.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ def resampled_shape(
     return tuple(max(1, round(n * here / there)) for n, here, there in sizes)
 
 
-def needed(window: Window, shape: Sequence[int], source: Sequence[int]) -> Window:
-    """Return the pixels of an image of `source` (*S) from which a window at `shape` is made.
+def needed(window: Window, scale: Sequence[float], shape: Sequence[int]) -> Window:
+    """Return the pixels of an image of which a window of it at another size of pixels is made.
 
     Parameters
     ----------
     window : tuple of slice
         Pixels of the image as it is seen.
+    scale : sequence of float
+        Pixels as they are per pixel as it is seen, along each axis.
     shape : sequence of int
-        (*S) as it is seen.
-    source : sequence of int
-        (*S) as it is.
+        (*S) of the image as it is.
     """
     found = []
-    for w, n, m in zip(window, shape, source, strict=True):
-        if n == m or w.stop <= w.start:
+    for w, ratio, n in zip(window, scale, shape, strict=True):
+        if ratio == 1 or w.stop <= w.start:
             found.append(w)
             continue
-        first, _ = _reach(np.asarray([w.start, w.stop - 1]), m / n)
-        found.append(slice(max(int(first[0]), 0), min(int(first[1]) + _taps(m / n), m)))
+        first, _ = _reach(np.asarray([w.start, w.stop - 1]), ratio)
+        found.append(slice(max(int(first[0]), 0), min(int(first[1]) + _taps(ratio), n)))
     return tuple(found)
 
 
@@ -130,7 +130,7 @@ class Resampled:
             raise IndexError(f"a resampled view takes slices of step 1, not {key!r}")
         if self._nearest:
             return self._pick(channels, window)
-        at = needed(tuple(window), self.shape[1:], self._view.shape[1:])
+        at = needed(tuple(window), self._scale, self._view.shape[1:])
         with np.errstate(over="ignore"):  # beyond float32 is infinite
             block = self._view[(channels, *at)].astype(np.float32, copy=False)
         return resample(block, at, tuple(window), self._scale)
@@ -154,14 +154,14 @@ class Resampled:
 
 
 def _taps(ratio: float) -> int:
-    """Return how many pixels one is blended from, at most."""
-    return math.ceil(2 * max(1.0, ratio))
+    """Return how many pixels a box meets, at most."""
+    return math.ceil(max(1.0, ratio)) + 1
 
 
 def _reach(index: NDArray[np.intp], ratio: float) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return the first pixel that each is blended from, and where its centre lies among them."""
+    """Return the first pixel that the box of each may meet, and its centre."""
     centre = (index + 0.5) * ratio - 0.5
-    first = np.floor(centre - max(1.0, ratio)).astype(np.intp) + 1
+    first = np.floor(centre - max(1.0, ratio) / 2 + 0.5).astype(np.intp)
     return first, centre
 
 
@@ -170,11 +170,13 @@ def _blend(
 ) -> NDArray[np.float32]:
     """Blend pixels along an axis, one after the other: every element alike, in blocks or whole."""
     first, centre = _reach(index, ratio)
+    half = max(1.0, ratio) / 2
     taps = first + np.arange(_taps(ratio))[:, None]
-    weights = np.maximum(0, 1 - np.abs(taps - centre) / max(1.0, ratio))
-    weights[(taps < at.start) | (taps >= at.stop)] = 0
+    weights = np.minimum(taps + 0.5, centre + half) - np.maximum(taps - 0.5, centre - half)
+    weights[(weights < 0) | (taps < at.start) | (taps >= at.stop)] = 0
     weights = (weights / weights.sum(axis=0)).astype(np.float32)
-    taps = np.clip(taps, at.start, at.stop - 1) - at.start
+    middle = np.clip(np.rint(centre).astype(np.intp), at.start, at.stop - 1)
+    taps = np.where(weights > 0, taps, middle) - at.start  # 0 times NaN would spread it
     along = (-1, *(1,) * (block.ndim - 1 - axis))
     total = np.zeros((*block.shape[:axis], len(index), *block.shape[axis + 1 :]), np.float32)
     with np.errstate(invalid="ignore", over="ignore"):  # 0 times infinity
