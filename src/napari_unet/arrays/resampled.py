@@ -160,7 +160,7 @@ def _taps(ratio: float) -> int:
 
 def _reach(index: NDArray[np.intp], ratio: float) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return the first pixel that the box of each may meet, and its centre."""
-    centre = (index + 0.5) * ratio - 0.5
+    centre = (index.astype(np.float64) + 0.5) * ratio - 0.5
     first = np.floor(centre - max(1.0, ratio) / 2 + 0.5).astype(np.intp)
     return first, centre
 

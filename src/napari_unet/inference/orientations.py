@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_unet.arrays.axes import View
+    from napari_unet.arrays.resampled import Resampled
 
 Window = tuple[slice, ...]
 
@@ -50,7 +51,7 @@ class Orientation:
         turned = zip(self.axes, self.backwards, strict=True)
         return tuple(_turn(window[axis], shape[axis], back) for axis, back in turned)
 
-    def view(self, view: View) -> OrientedView:
+    def view(self, view: View | Resampled) -> OrientedView:
         """Return the oriented image (C, *S) of `view`; nothing is read before it is indexed."""
         return OrientedView(view, self)
 
@@ -89,7 +90,7 @@ class OrientedView:
 
     __slots__ = ("_orientation", "_view", "dtype", "lead", "name", "shape")
 
-    def __init__(self, view: View, orientation: Orientation) -> None:
+    def __init__(self, view: View | Resampled, orientation: Orientation) -> None:
         self._view, self._orientation = view, orientation
         self.shape: tuple[int, ...] = (view.shape[0], *orientation.shape(view.shape[1:]))
         self.dtype, self.lead, self.name = view.dtype, view.lead, view.name

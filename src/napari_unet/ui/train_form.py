@@ -25,8 +25,8 @@ from napari_unet.ui.form import Form, validate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-PLAIN = ("normalisation", "plan", "patch", "batch", "oversample", "steps_per_epoch", "validation",
-         "seed", "device", "threads")  # fmt: skip
+PLAIN = ("normalisation", "spacing", "plan", "patch", "batch", "oversample", "steps_per_epoch",
+         "validation", "seed", "device", "threads")  # fmt: skip
 PER_AXIS = ("halvings", "flat")  # one number for each axis of space
 MEANING: Mapping[tuple[str, str], str] = {
     ("instances", "background"): "0 is background; every other number is one object.",
