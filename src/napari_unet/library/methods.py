@@ -21,8 +21,8 @@ def methods_paragraph(card: Card, config: TrainConfig) -> str:
     return (
         f"A {card.model.ndim}-D {architecture.title} ({architecture.paper}) with {_shape(card)} "
         f"was trained on {training['images']} image(s){_pixels(card)} for "
-        f"{training['steps']} steps ({training['elapsed_s'] / 60:.1f} minutes).{origin} Grey values were normalised per "
-        f"image ({card.normalisation}). {_loss(card, config)} It was minimised "
+        f"{training['steps']} steps ({training['elapsed_s'] / 60:.1f} minutes).{origin} "
+        f"Grey values were normalised per image ({card.normalisation}). {_loss(card, config)} It was minimised "
         f"with {config.optimiser.name} (rate {config.optimiser.rate:g}, "
         f"{config.optimiser.schedule.replace('_', ' ')} schedule, "
         f"weight decay {config.optimiser.decay:g}, seed {config.seed}). "
