@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_unet.arrays.axes import Picture
-from napari_unet.arrays.pixel_size import are_alike, known_size, size_in_words
+from napari_unet.arrays.pixel_size import are_alike, are_believed, known_size, size_in_words
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,11 @@ def test_sizes_are_alike_up_to_five_percent_along_every_axis() -> None:
     assert are_alike((1.0, 2.0), (1.04, 1.95))
     assert not are_alike((1.0, 2.0), (1.0, 2.2))
     assert not are_alike((1.0, 2.2), (1.0, 2.0))
+
+
+def test_sizes_are_believed_up_to_ten_times() -> None:
+    assert are_believed((1.0, 2.0), (10.0, 0.2))
+    assert not are_believed((1.0, 2.0), (1.0, 0.19))
 
 
 def test_words_name_every_axis_where_they_differ() -> None:

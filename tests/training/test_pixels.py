@@ -70,6 +70,12 @@ def test_what_does_not_tell_its_size_is_taken_as_it_is_and_named() -> None:
     assert any("1 of 2 images without a known pixel size" in note for note in data.notes)
 
 
+def test_a_size_beyond_belief_changes_no_image() -> None:
+    data = load_data(settings(), [pair(0.5, fine=2), pair(352.8)])
+    assert [s.image.shape for s in data.train] == [(1, 48, 64), (1, 24, 32)]
+    assert any("at 352.8 says 352.8 µm, more than 10 times" in note for note in data.notes)
+
+
 def test_values_are_blended_unless_one_of_them_means_nothing() -> None:
     image, labels = pair(1.0)
     for labels_config, nearest in (({}, False), ({"zero": "unlabelled"}, True)):

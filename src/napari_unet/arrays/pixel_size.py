@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ALIKE = 0.05  # sizes that differ by less are the same: stages and objectives are no better known
 
+BELIEVED = 10  # times: what differs by more than that is rather a file that is wrong
+
 
 def known_size(picture: Picture, ndim: int) -> tuple[float, ...] | None:
     """Return the size of a pixel along the last `ndim` axes of space in µm; None if not known.
@@ -26,6 +28,11 @@ def known_size(picture: Picture, ndim: int) -> tuple[float, ...] | None:
 def are_alike(one: Sequence[float], other: Sequence[float]) -> bool:
     """Tell whether two sizes of pixels differ by at most 5 % along each axis."""
     return all(max(a, b) <= (1 + ALIKE) * min(a, b) for a, b in zip(one, other, strict=True))
+
+
+def are_believed(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Tell whether two sizes of pixels differ by at most 10 times along each axis."""
+    return all(max(a, b) <= BELIEVED * min(a, b) for a, b in zip(one, other, strict=True))
 
 
 def size_in_words(*sizes: Sequence[float], unit: str = UNIT) -> str:

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.arrays.axes import spatial_shape
-from napari_unet.arrays.pixel_size import are_alike, known_size, size_in_words
+from napari_unet.arrays.pixel_size import (
+    BELIEVED,
+    are_alike,
+    are_believed,
+    known_size,
+    size_in_words,
+)
 from napari_unet.arrays.resampled import Resampled, needed, resample, resampled_shape
 from napari_unet.arrays.units import UNIT
 from napari_unet.models.geometry import gate_strides
@@ -25,8 +31,6 @@ if TYPE_CHECKING:
     from napari_unet.config import PredictConfig
     from napari_unet.library.card import Card
     from napari_unet.tiling import Window
-
-BELIEVED = 10  # times: what differs by more than that is rather a file that is wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +128,10 @@ def choose_zoom(card: Card, picture: Picture, config: PredictConfig) -> Zoom:
         return Zoom(image, image, note=f"pixels of a size not known (the model's: {words})")
     if are_alike(here, there):
         return Zoom(image, image)
-    ratios = [a / b for a, b in zip(here, there, strict=True)]
     words = size_in_words(here, there)
     if not config.resample:
         return Zoom(image, image, note=f"not resampled from {words}: resample is off")
-    if max(*ratios, *(1 / ratio for ratio in ratios)) > BELIEVED:
+    if not are_believed(here, there):
         note = f"not resampled from {words}: more than {BELIEVED} times, is the file right?"
         return Zoom(image, image, note=note)
     model = resampled_shape(image, here, there)
