@@ -128,7 +128,10 @@ def test_sizes_are_in_micrometres(tmp_path, units, spacing):
         *(axis | ({"unit": unit} if unit else {}) for axis, unit in zip(SPACE, units, strict=True)),
     ]
     path = write_ome(tmp_path / "a.zarr", "0.5", axes=axes)
-    assert open_picture(path, ndim=3).spacing == spacing
+    picture = open_picture(path, ndim=3)
+    assert picture.spacing == spacing
+    named = not {None, "parsec"} & set(units)
+    assert picture.unit == ("µm" if named else "")
 
 
 def test_axes_may_be_plain_letters_or_have_other_names(tmp_path):

@@ -13,11 +13,13 @@ from napari_unet.arrays.units import in_micrometres
 )
 def test_one_size_in_any_unit_is_the_same(size, unit):
     for spelling in (unit, unit.upper()):
-        assert in_micrometres({"X": size}, {"X": spelling}) == {"X": pytest.approx(0.5)}
+        found, unit_found = in_micrometres({"X": size}, {"X": spelling})
+        assert (found, unit_found) == ({"X": pytest.approx(0.5)}, "µm")
 
 
 def test_what_is_not_known_is_not_made_up():
-    assert in_micrometres({"Y": 2.0, "X": 3.0}, {}) == {"Y": 2.0, "X": 3.0}
-    assert in_micrometres({"Y": 2.0, "X": 3.0}, {"Y": "pixel", "X": "pixel"}) == {"Y": 2, "X": 3}
-    assert in_micrometres({"Y": 2.0, "X": 3.0}, {"Y": "nm"}) == {}
-    assert in_micrometres({}, {"Y": "nm"}) == {}
+    sizes = {"Y": 2.0, "X": 3.0}
+    assert in_micrometres(sizes, {}) == (sizes, "")
+    assert in_micrometres(sizes, {"Y": "pixel", "X": "pixel"}) == (sizes, "")
+    assert in_micrometres(sizes, {"Y": "nm"}) == ({}, "")
+    assert in_micrometres({}, {"Y": "nm"})[0] == {}

@@ -89,6 +89,16 @@ def test_a_tiff_gives_back_pixels_axes_and_spacing(tmp_path, axes, dtype, data):
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif").reshape(shape), array)
 
 
+@pytest.mark.parametrize(
+    ("name", "unit", "found"), [("a.tif", "µm", "µm"), ("a.tif", "", ""), ("a.ome.tif", "", "µm")]
+)
+def test_a_tiff_gives_back_the_unit_of_its_spacing(tmp_path, name, unit, found):
+    data = np.zeros((4, 5), np.uint8)
+    list(writing.stream_tiff(tmp_path / name, data, "YX", (0.5, 0.25), unit=unit))
+    picture = open_picture(tmp_path / name, ndim=2)
+    assert (picture.spacing, picture.unit) == ((0.5, 0.25), found)
+
+
 @pytest.mark.parametrize("axes", ["YX", "CYX", "TCYX", "CTZYX", "CZYX", "PCYX"])
 @pytest.mark.parametrize("dtype", ["uint8", "uint32", "float32"])
 @pytest.mark.parametrize("name", ["a.ome.tif", "a.OME.TIFF"])

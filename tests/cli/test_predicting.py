@@ -23,7 +23,8 @@ from napari_unet.cli.predicting import predict_config, read_region, resolve_regi
 from napari_unet.config import InputError, PredictConfig
 from napari_unet.inference.model import open_model
 from napari_unet.inference.plan import plan_prediction
-from tests.cli.conftest import everything
+from napari_unet.library.folders import read_card
+from tests.cli.conftest import TINY, everything
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -265,3 +266,21 @@ def test_workers_write_the_same_bytes(cli: Cli, files: Path, model: Path, tmp_pa
     for name in ("classes", "probabilities"):
         one, other = (tmp_path / place / "o.zarr" / name for place in ("serial", "shared"))
         assert everything(one) == everything(other)
+
+
+def test_another_size_of_pixels_is_told_and_dealt_with(cli: Cli, files: Path, tmp_path: Path):
+    image = open_picture(files / "i.tif", ndim=2).data[:]
+    for name, size in (("trained", 0.5), ("coarse", 1.0)):
+        write_tiff(tmp_path / f"{name}.ome.tif", image, "YX", (size, size))
+    words = ("--image", tmp_path / "trained.ome.tif", "--labels", files / "l.tif", "--epochs", 0)
+    assert cli("train", *words, "--out", tmp_path / "m", *TINY).code == 0
+    apply = ("predict", tmp_path / "m", tmp_path / "coarse.ome.tif")
+    done = cli(*apply, tmp_path / "a.ome.tif")
+    assert "resampled from 1 to 0.5 µm" in done.err
+    result = open_picture(tmp_path / "a.ome.tif", ndim=2)
+    assert (result.data.shape, result.spacing) == (image.shape, (1.0, 1.0))
+    done = cli(*apply, tmp_path / "b.ome.tif", "--set", "resample=false")
+    assert "not resampled from 1 to 0.5 µm: resample is off" in done.err
+    words = (*words, "--set", "spacing=[1,2]", "--out", tmp_path / "n")
+    assert cli("train", *words, *TINY).code == 0
+    assert read_card(tmp_path / "n").spacing == (1.0, 2.0)

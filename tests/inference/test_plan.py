@@ -15,7 +15,8 @@ import torch
 from napari_unet.arrays.axes import Picture
 from napari_unet.config import InputError, PredictConfig
 from napari_unet.inference import plan as planning
-from napari_unet.inference.plan import GIB, Plan, plan_prediction
+from napari_unet.inference.plan import plan_prediction
+from napari_unet.inference.planned import GIB, Plan
 from napari_unet.models.schedule import count_macs, find_boxes
 from napari_unet.models.strips import FlowRunner, Mode
 

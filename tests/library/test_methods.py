@@ -100,3 +100,10 @@ def test_the_network_is_the_one_on_the_card(model: dict[str, Any], words: str) -
     config = ModelConfig(**model)
     axes = {2: "CYX", 3: "CZYX"}[config.ndim]
     assert words in paragraph(TrainConfig.from_recipe("quick"), model=config, axes=axes)
+
+
+def test_it_gives_the_size_of_the_pixels_where_that_is_known() -> None:
+    config = TrainConfig.from_recipe("quick")
+    known = paragraph(config, spacing=(0.325, 0.325), unit="µm")
+    assert "on 4 image(s) at a pixel size of 0.325 µm for 10 steps" in known
+    assert "pixel size" not in paragraph(config, spacing=(0.325, 0.325))

@@ -258,3 +258,22 @@ def test_a_target_may_have_channels() -> None:
         check_pair(image, Image(np.zeros((20, 31))), "CYX")
     with pytest.raises(InputError, match="U102: labels 20x30x2"):
         check_pair(image, Labels(np.zeros((20, 30, 2), int)), "CYX")
+
+
+@pytest.mark.parametrize(
+    ("scale", "units", "spacing", "unit"),
+    [
+        ((0.65, 0.325), ("um", "um"), (0.65, 0.325), "µm"),
+        ((650.0, 325.0), ("nm", "nm"), (0.65, 0.325), "µm"),
+        ((0.65, 0.325), None, (0.65, 0.325), ""),
+        ((0.65, 0.325), ("um", "pixel"), (0.65, 0.325), ""),
+    ],
+)
+def test_a_size_is_in_micrometres_where_the_layer_has_units(
+    tmp_path: Path, scale: Any, units: Any, spacing: Any, unit: str
+) -> None:
+    layer = Image(values((20, 30)), scale=scale, units=units)
+    for source in (source_of(layer, "YX"), stack_of([layer, layer], "YX")):
+        reference = store(source, tmp_path)
+        assert reference.spacing == pytest.approx(spacing)
+        assert reference.unit == unit

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_unet.arrays.keys import complete_slices
 from napari_unet.arrays.pixels import reading
 from napari_unet.config import InputError
 
@@ -36,6 +37,8 @@ class Picture:
     spacing : tuple of float or None
         Size of a pixel along each of the axes Z, Y, X present, in that order, in physical
         units; None where unknown.
+    unit : str
+        Of the spacing: "µm"; empty where nothing says which unit it has.
     name : str
         What the user calls it: a layer or a file.
     alpha : bool
@@ -47,6 +50,7 @@ class Picture:
     spacing: tuple[float, ...] | None = None
     name: str = ""
     alpha: bool = False
+    unit: str = ""
 
 
 def name_axes(
@@ -217,7 +221,7 @@ class View:
         return self.shape[0]
 
     def __getitem__(self, key: slice | tuple[slice, ...]) -> NDArray[Any]:
-        channels, *windows = self._complete(key)
+        channels, *windows = complete_slices(key, self.shape)
         at = self._at_lead | dict(zip(self._space, windows, strict=True))
         kept = self._space
         if self._channel is not None:
@@ -234,13 +238,6 @@ class View:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         block = self[:]
         return block if dtype is None else block.astype(dtype, copy=False)
-
-    def _complete(self, key: slice | tuple[slice, ...]) -> list[slice]:
-        keys = list(key) if isinstance(key, tuple) else [key]
-        if len(keys) > self.ndim or not all(isinstance(k, slice) for k in keys):
-            raise IndexError(f"a view of {self.ndim} axes takes slices, not {key!r}")
-        keys += [slice(None)] * (self.ndim - len(keys))
-        return [slice(*k.indices(n)) for k, n in zip(keys, self.shape, strict=True)]
 
 
 def _guess(shape: tuple[int, ...], ndim: int, rgb: bool, labels: bool) -> str:

@@ -75,7 +75,8 @@ def open_picture(
         name=name,
         labels=labels,
     )
-    return replace(picture, spacing=_spacing(picture.axes, found.sizes))
+    spacing = _spacing(picture.axes, found.sizes)
+    return replace(picture, spacing=spacing, unit=found.unit if spacing else "")
 
 
 def list_pictures(path: str | PathLike[str]) -> list[Path]:

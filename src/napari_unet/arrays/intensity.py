@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_unet.arrays.axes import View
+    from napari_unet.arrays.resampled import Resampled
 
 Normalisation = Literal["percentile", "zscore", "none"]
 
@@ -61,7 +62,7 @@ def unchanged(channels: int) -> Intensity:
     return Intensity((0.0,) * channels, (1.0,) * channels, (0.0,) * channels)
 
 
-def measure_intensity(image: View | NDArray[Any], how: Normalisation) -> Intensity:
+def measure_intensity(image: View | Resampled | NDArray[Any], how: Normalisation) -> Intensity:
     """Measure how to normalise an image, channel by channel.
 
     At most about 4 million pixels per channel are read, all of them or blocks spread evenly
@@ -85,7 +86,9 @@ def measure_intensity(image: View | NDArray[Any], how: Normalisation) -> Intensi
     return Intensity(offset, scale, fill)
 
 
-def choose_normalisation(images: Sequence[View | NDArray[Any]]) -> Literal["percentile", "zscore"]:
+def choose_normalisation(
+    images: Sequence[View | Resampled | NDArray[Any]],
+) -> Literal["percentile", "zscore"]:
     """Choose how to normalise the images of a training set by the tails of their grey values.
 
     The spread of a channel is measured twice: as the standard deviation, and from the middle half
@@ -117,7 +120,7 @@ def _has_heavy_tails(sample: NDArray[np.float64]) -> bool:
 
 
 def _measure_channel(
-    image: View | NDArray[Any], channel: int, how: Normalisation
+    image: View | Resampled | NDArray[Any], channel: int, how: Normalisation
 ) -> tuple[float, float, float]:
     """Return offset, scale and fill of one channel."""
     if how == "none" and image.dtype.kind in "biu":
@@ -140,7 +143,7 @@ def _positive(scale: float) -> float:
     return min(scale, largest) if scale >= smallest else 1.0
 
 
-def _sample(image: View | NDArray[Any], channel: int) -> NDArray[np.float64]:
+def _sample(image: View | Resampled | NDArray[Any], channel: int) -> NDArray[np.float64]:
     """Return finite pixels of a channel as the network gets them (in float32), as float64 (n,)."""
     blocks = []
     for window in _plan_sample(image.shape[1:]):

@@ -119,8 +119,9 @@ def _level(
     letters = "".join(_letter(axis) for axis in axes) or OLDEST_AXES
     units = {_letter(axis): axis.get("unit") for axis in axes}
     scales = zip(letters, _scale(level, image), strict=False)
-    sizes = in_micrometres({k: size for k, size in scales if k in SPACE}, units)
-    return Found(group[level["path"]] if array is None else array, letters, sizes)
+    sizes, unit = in_micrometres({k: size for k, size in scales if k in SPACE}, units)
+    pixels = group[level["path"]] if array is None else array
+    return Found(pixels, letters, sizes, unit=unit)
 
 
 def _scale(*owners: Mapping[str, Any]) -> list[float]:

@@ -32,12 +32,15 @@ class Found:
         Size of a pixel along the axes Z, Y, X where it is known, all in the same unit.
     alpha : bool
         The last channel is opacity.
+    unit : str
+        Of the sizes: "µm"; empty where it is not known.
     """
 
     data: Any
     axes: str | None = None
     sizes: Mapping[str, float] = field(default_factory=dict)
     alpha: bool = False
+    unit: str = ""
 
 
 class FilePixels:

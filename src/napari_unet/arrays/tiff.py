@@ -18,12 +18,14 @@ import zarr
 from napari_unet.arrays.axes import LARGEST_NDIM, SPACE
 from napari_unet.arrays.pixels import FilePixels, Found
 from napari_unet.arrays.planes import Planes
-from napari_unet.arrays.units import in_micrometres
+from napari_unet.arrays.units import UNIT, in_micrometres
 from napari_unet.config import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+
+    Sizes = tuple[Mapping[str, Any], str]  # of a pixel by axis, and their unit
 
 IN_MEMORY_BYTES = 2**28  # packed files up to this size are unpacked at once
 OPACITY = (1, 2)  # values of the tag ExtraSamples
@@ -52,11 +54,12 @@ def read_tiff(path: Path, level: int = 0) -> Found:
         )
         ratios = zip(series.axes, whole.shape, series.shape, strict=True)
         coarser = {letter: n / here for letter, n, here in ratios}
-        sizes = {k: size * coarser.get(k, 1) for k, size in _sizes(file, series.axes).items()}
+        finest, unit = _sizes(file, series.axes)
+        sizes = {k: size * coarser.get(k, 1) for k, size in _known(finest).items()}
     if len(pixels) == 1:
-        return Found(pixels[0], series.axes, sizes, samples)
+        return Found(pixels[0], series.axes, sizes, samples, unit)
     planes = Planes((len(pixels),), series.shape, pixels[0].dtype, pixels.__getitem__)
-    return Found(planes, f"P{series.axes}", sizes, samples)
+    return Found(planes, f"P{series.axes}", sizes, samples, unit)
 
 
 def read_note(path: Path) -> str:
@@ -179,15 +182,14 @@ def _tells_damage(text: str, level: int) -> bool:
     return any(words in text for words in ("segments, got", "failed to reshape", "failed to read"))
 
 
-def _sizes(file: tifffile.TiffFile, axes: str) -> dict[str, float]:
+def _sizes(file: tifffile.TiffFile, axes: str) -> Sizes:
     """Return the size of a pixel for each letter of Z, Y, X for which the file tells it."""
     if file.ome_metadata:
-        found = _ome_sizes(file.ome_metadata)
-    elif file.imagej_metadata:
-        found = _imagej_sizes(file.imagej_metadata, file.pages[0].resolution)
-    else:
-        found = _own_sizes(file.shaped_metadata or (), axes) or _resolution(file.pages[0])
-    return _known(found)
+        return _ome_sizes(file.ome_metadata)
+    if file.imagej_metadata:
+        return _imagej_sizes(file.imagej_metadata, file.pages[0].resolution)
+    own = _own_sizes(file.shaped_metadata or (), axes)
+    return own if own[0] else _resolution(file.pages[0])
 
 
 def _known(sizes: Mapping[str, Any]) -> dict[str, float]:
@@ -196,42 +198,43 @@ def _known(sizes: Mapping[str, Any]) -> dict[str, float]:
     return {letter: size for letter, size in numbers.items() if size is not None}
 
 
-def _ome_sizes(description: str) -> Mapping[str, Any]:
+def _ome_sizes(description: str) -> Sizes:
     try:
         pixels = ElementTree.fromstring(description).find(".//{*}Pixels")
     except ElementTree.ParseError:
-        return {}
+        return {}, ""
     if pixels is None:
-        return {}
+        return {}, ""
     keys = {letter: f"PhysicalSize{letter}" for letter in SPACE}
     sizes = _known({letter: pixels.attrib.get(key) for letter, key in keys.items()})
     return in_micrometres(sizes, {k: pixels.attrib.get(f"{keys[k]}Unit", "µm") for k in keys})
 
 
-def _imagej_sizes(metadata: Mapping[str, Any], resolution: tuple[float, float]) -> dict[str, Any]:
+def _imagej_sizes(metadata: Mapping[str, Any], resolution: tuple[float, float]) -> Sizes:
     unit = str(metadata.get("unit", "pixel")).replace("\\u00B5", "µ")
     if unit in ("pixel", "pixels", ""):
-        return {}
+        return {}, ""
     x, y = (1 / r if r else None for r in resolution)
     sizes = {"Z": metadata.get("spacing", 1.0), "Y": y, "X": x}  # ImageJ, too, takes 1 for Z
     known = _known(sizes)
     return in_micrometres(known, dict.fromkeys(known, unit))
 
 
-def _own_sizes(metadata: tuple[Mapping[str, Any], ...], axes: str) -> dict[str, Any]:
-    spacing = metadata[0].get("spacing") if metadata else None
-    letters = [letter for letter in SPACE if letter in axes]
+def _own_sizes(metadata: tuple[Mapping[str, Any], ...], axes: str) -> Sizes:
+    told = metadata[0] if metadata else {}
+    spacing, letters = told.get("spacing"), [letter for letter in SPACE if letter in axes]
     if not isinstance(spacing, list) or len(spacing) != len(letters):
-        return {}
-    return dict(zip(letters, spacing, strict=True))
+        return {}, ""
+    sizes = dict(zip(letters, spacing, strict=True))
+    return sizes, UNIT if told.get("unit") == UNIT else ""
 
 
-def _resolution(page: tifffile.TiffPage) -> dict[str, Any]:
+def _resolution(page: tifffile.TiffPage) -> Sizes:
     """Read pixels per centimetre; per inch is what picture editors write without knowing it."""
     if page.resolutionunit != tifffile.RESUNIT.CENTIMETER:
-        return {}
+        return {}, ""
     x, y = (MICROMETRES_PER_CM / r if r else None for r in page.resolution)
-    return {"Y": y, "X": x}
+    return {"Y": y, "X": x}, UNIT
 
 
 def _number(size: Any) -> float | None:

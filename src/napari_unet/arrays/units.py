@@ -28,13 +28,22 @@ MICROMETRES: Mapping[str, float] = {
 }
 
 
-def in_micrometres(sizes: Mapping[str, float], units: Mapping[str, str | None]) -> dict[str, float]:
+UNIT = "µm"  # with the micro sign
+
+
+def in_micrometres(
+    sizes: Mapping[str, float], units: Mapping[str, str | None]
+) -> tuple[dict[str, float], str]:
     """Convert the sizes of a pixel along some axes, each with its unit.
 
-    Sizes whose unit is not known stay as they are where it is the same for all axes; else
-    nothing can be said of them.
+    Returns
+    -------
+    sizes, unit
+        The unit is "µm". Sizes whose unit is not known stay as they are, with the unit "", where
+        it is the same for all axes; else nothing can be said of them.
     """
     named = {letter: (units.get(letter) or "").lower() for letter in sizes}
     if all(unit in MICROMETRES for unit in named.values()):
-        return {letter: size * MICROMETRES[named[letter]] for letter, size in sizes.items()}
-    return dict(sizes) if len(set(named.values())) == 1 else {}
+        known = {letter: size * MICROMETRES[named[letter]] for letter, size in sizes.items()}
+        return known, UNIT
+    return dict(sizes) if len(set(named.values())) == 1 else {}, ""

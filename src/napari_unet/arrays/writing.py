@@ -125,11 +125,13 @@ def stream_tiff(
     axes: str,
     spacing: Sequence[float] | None = None,
     note: str = "",
+    unit: str = "",
 ) -> Iterator[float]:
     """Do as `write_tiff`; yield the share that is done after each block.
 
     The pixels lie in one piece, so that they can be mapped, in strips of about 256 KiB for
-    programs that read strips. The note (ASCII) can be had back from `tiff.read_note`.
+    programs that read strips. The note (ASCII) can be had back from `tiff.read_note`; the unit of
+    the spacing is that of a Picture.
     """
     dtype = np.dtype(np.uint8) if data.dtype.kind == "b" else data.dtype.newbyteorder("=")
     shape, ome = tuple(data.shape), is_ome_tiff(path)
@@ -141,7 +143,7 @@ def stream_tiff(
             dtype=dtype,
             photometric="minisblack" if len(shape) > 1 else None,
             rowsperstrip=max(1, STRIP_BYTES // row_bytes) if len(shape) > 1 else None,
-            metadata=_ome_metadata(axes, spacing) if ome else _own_metadata(axes, spacing),
+            metadata=_ome_metadata(axes, spacing) if ome else _own_metadata(axes, spacing, unit),
             ome=ome,
             extratags=[(NOTE_TAG, "s", 0, note, True)] if note else [],
             bigtiff=math.prod(shape) * dtype.itemsize > BIG_TIFF_BYTES,
@@ -162,9 +164,11 @@ def is_ome_tiff(path: str | PathLike[str]) -> bool:
     return str(path).lower().endswith((".ome.tif", ".ome.tiff"))
 
 
-def _own_metadata(axes: str, spacing: Sequence[float] | None) -> dict[str, Any]:
-    known = {} if spacing is None else {"spacing": [float(size) for size in spacing]}
-    return {"axes": axes, **known}
+def _own_metadata(axes: str, spacing: Sequence[float] | None, unit: str) -> dict[str, Any]:
+    if spacing is None:
+        return {"axes": axes}
+    known = {"axes": axes, "spacing": [float(size) for size in spacing]}
+    return {**known, "unit": unit} if unit else known
 
 
 def _ome_metadata(axes: str, spacing: Sequence[float] | None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_unet.arrays.axes import Picture
     from napari_unet.events import PredictEvent
-    from napari_unet.inference.plan import Plan
+    from napari_unet.inference.planned import Plan
     from napari_unet.library.card import Card
 
     Start = Callable[[Task], Generator[PredictEvent, Any, None]]

@@ -48,6 +48,11 @@ class PredictConfig(Config):
     outline: tuple[tuple[float, float], ...] | None = Field(
         None, description="Corners (y, x) of a polygon in pixels: nothing is computed outside."
     )
+    resample: bool = Field(
+        True,
+        description="Show the network an image of another pixel size at that of the model, and "
+        "bring the result back: where both are known in µm and differ by more than 5 %.",
+    )
     tile: Annotated[int, Field(ge=1, le=2**20)] | Literal["auto", "rows"] = Field(
         "auto",
         description="Edge of the tiles in pixels; rows: the image streams through the network.",

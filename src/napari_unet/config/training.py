@@ -182,6 +182,12 @@ class TrainConfig(Config):
         description="Grey values per image and channel: percentiles 1 and 99.8 become 0 and 1; "
         "mean 0 and spread 1; as they are; or auto: one of the first two, by the images.",
     )
+    spacing: tuple[Annotated[float, Field(gt=0)], ...] | Literal["first"] | None = Field(
+        "first",
+        description="Size of the pixels that the network sees, in µm, Z, Y, X. first: that "
+        "of the model it is tuned from, or of the first image; images of other known sizes are "
+        "resampled. None: all as they are.",
+    )
     plan: Literal["fixed", "axes", "full"] = Field(
         "axes",
         description="What follows from the images. fixed: nothing. axes: in 3-D, how often each "
@@ -245,6 +251,9 @@ class TrainConfig(Config):
                     "U150", f"unknown {word} {name!r}", f"choose from {', '.join(known)}"
                 )
         self._check_loss()
+        if isinstance(self.spacing, tuple) and len(self.spacing) != self.model.ndim:
+            what = f"spacing has {len(self.spacing)} numbers, the network {self.model.ndim} axes"
+            raise InputError("U150", what, "give the size of a pixel along each axis, Z, Y, X")
         if self.epochs is not None and self.minutes is not None:
             raise InputError("U152", "both epochs and minutes are set", "choose one budget")
         if self.fold is not None and self.fold > (self.folds or 0):

@@ -28,6 +28,7 @@ class ArrayRef(Config):
     path: str = Field(description="A file, or a zarr array on disk.")
     axes: str | None = Field(None, description="One letter per axis, such as ZYX; None: guess.")
     spacing: tuple[float, ...] | None = Field(None, description="Size of a pixel per spatial axis.")
+    unit: str = Field("", description="Of that size: µm; empty where it is not known.")
     name: str = Field("", description="What the user calls it: the name of the layer.")
 
 

@@ -226,5 +226,6 @@ def _picture(reference: ArrayRef, ndim: int, *, labels: bool = False) -> Picture
     return replace(
         picture,
         spacing=reference.spacing or picture.spacing,
+        unit=reference.unit if reference.spacing else picture.unit,
         name=reference.name or picture.name,
     )

@@ -94,8 +94,10 @@ class Canvas:
         window : tuple of slice
             The pixels of the image that the tile writes.
         maps : sequence of Maps
-            "logits" (K, *written), and alpha (1, *cells) of every gate by its name.
+            "logits" (K, *seen), and alpha (1, *cells) of every gate by its name, as the network
+            sees the window.
         """
+        maps = [self._bring_back(each, window) for each in maps]
         region = self.task.grid.region
         mask = None if region.outline is None else inside(region.outline, window)
         at = region.place(lead, window)
@@ -109,6 +111,11 @@ class Canvas:
             self.arrays[name][(*several, *at)] = found
         for gate, stride in self.strides.items():
             self._write_gate(gate, stride, lead, window, maps[0][gate][0])
+
+    def _bring_back(self, maps: Maps, window: Window) -> Maps:
+        """Return what the network told in pixels of the image, gates in cells of as many."""
+        zoom = self.task.zoom
+        return {k: zoom.back(told, window, self.strides.get(k)) for k, told in maps.items()}
 
     def _look(
         self, name: str, lead: tuple[int, ...], window: Window, maps: Sequence[Maps]
@@ -188,6 +195,7 @@ class Canvas:
             n = len(picture.spacing) - ndim  # of a stack whose planes are looked at one by one
             cells = zip(picture.spacing[n:], stride, strict=True)
             attrs["spacing"] = [*picture.spacing[:n], *(size * pixels for size, pixels in cells)]
+            attrs |= {"unit": picture.unit} if picture.unit else {}
         return attrs
 
     def _write_gate(

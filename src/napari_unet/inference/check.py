@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_unet.arrays.axes import View
 from napari_unet.config import InputError, PredictConfig
 from napari_unet.inference.passes import Passes
 from napari_unet.inference.task import choose_outputs, make_task, open_image
@@ -62,7 +61,8 @@ def check_tiles(
     lead, window = _choose_window(task.grid, np.random.default_rng(seed))
     try:
         whole = _predict_whole(task, lead, window)
-        pieces = [_predict_pieces(task, lead, window, rows=rows) for rows in (False, True)]
+        ways = (False, True) if task.zoom.plain else (False,)
+        pieces = [_predict_pieces(task, lead, window, rows=rows) for rows in ways]
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -95,9 +95,10 @@ def _choose_window(grid: Grid, rng: np.random.Generator) -> tuple[tuple[int, ...
 def _predict_whole(task: Task, lead: tuple[int, ...], window: Window) -> NDArray[np.float32]:
     """Return the logits (K, *window) of one piece, by the network as it is."""
     model, passes = task.model, Passes(task)
-    view = View(task.picture, task.ndim, lead)
-    tile = tile_at(window, task.shape, model.geometry)
-    return run_tile(model.network, view, passes.intensity(lead), tile, model.device)
+    tile = tile_at(task.zoom.seen(window), task.shape, model.geometry)
+    intensity = passes.intensity(lead)
+    told = run_tile(model.network, task.view(lead), intensity, tile, model.device)
+    return task.zoom.back(told, window)
 
 
 def _predict_pieces(
@@ -107,10 +108,12 @@ def _predict_pieces(
     passes = Passes(task)
     logits = np.full((task.model.card.model.classes, *(w.stop - w.start for w in window)), np.nan)
     for strip in _strips(task.grid, lead, window, rows=rows):
-        run = passes.begin([task.grid.window(cell) for cell in strip])
+        windows = [task.grid.window(cell) for cell in strip]
+        run = passes.begin(windows)
         for read in run.reads:
             for tile, maps in run.feed(passes.read(lead, read)):
-                _paste(logits, window, maps["logits"], tile.write)
+                write = tile.write if rows else windows[0]
+                _paste(logits, window, task.zoom.back(maps["logits"], write), write)
     return logits.astype(np.float32)
 
 

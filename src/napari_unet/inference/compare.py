@@ -297,7 +297,9 @@ def _judges(
     card: Card,
 ) -> Sequence[Source]:
     """Prepare what a network is scored on: the test images, or those that were held out."""
-    alike = config.model_copy(update={"normalisation": card.normalisation})
+    spacing = card.spacing if card.unit else None
+    changes = {"normalisation": card.normalisation, "spacing": spacing}
+    alike = config.model_copy(update=changes)
     if test:
         return load_data(alike.model_copy(update={"validation": 0.0}), test, card).train
     data = load_data(alike, pairs, card, split)

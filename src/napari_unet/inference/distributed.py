@@ -26,7 +26,8 @@ from napari_unet.inference.grid import Queue
 from napari_unet.inference.ledger import open_ledger, read_plan
 from napari_unet.inference.model import open_model
 from napari_unet.inference.outputs import Outputs
-from napari_unet.inference.plan import GIB, SHARE
+from napari_unet.inference.plan import SHARE
+from napari_unet.inference.planned import GIB
 from napari_unet.inference.predict import predict
 from napari_unet.inference.regions import choose_region
 from napari_unet.inference.task import choose_outputs, made_of, make_task, open_image

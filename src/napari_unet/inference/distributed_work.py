@@ -28,7 +28,7 @@ from napari_unet.inference.task import make_task, open_image
 if TYPE_CHECKING:
     from napari_unet.config import PredictConfig
     from napari_unet.inference.grid import Cell
-    from napari_unet.inference.plan import Plan
+    from napari_unet.inference.planned import Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ class Filling:
         self.clock = Clock(total - len(self.queue), total)
         self._begun: list[_Strip] = []
         self._again: deque[_Strip] = deque()  # in front of the queue
-        self._halvings = 0
+        self._halvings, self._rows = 0, task.rows
         self._spoke_s = time.perf_counter()
 
     def run(self) -> Filled:
@@ -156,7 +156,8 @@ class Filling:
                     for tile, maps in step.run.feed(block):
                         told.append(self.passes.restore(maps, step.number))
                         if len(told) == len(self.passes.each):
-                            window = tile.write if len(told) == 1 else step.strip.windows[0]
+                            # where it stands for itself, that is seen turned or resampled
+                            window = tile.write if self._rows else step.strip.windows[0]
                             step.strip.windows.remove(window)
                             yield _Computed(step.strip.lead, window, told)
                             told = []
@@ -244,7 +245,7 @@ class Filling:
 
     def _strips(self, lead: tuple[int, ...], windows: Sequence[Window]) -> list[_Strip]:
         """Group windows into strips: those below one another, or each on its own."""
-        if not self.canvas.task.rows:
+        if not self._rows:
             return [_Strip(lead, [window]) for window in windows]
         strips: list[_Strip] = []
         for window in windows:

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_unet.arrays.ome_zarr import LEDGER
 from napari_unet.config import InputError
-from napari_unet.inference.plan import Plan
+from napari_unet.inference.planned import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,9 +115,9 @@ def read_plan(group: Any, made_of: Mapping[str, Any], name: str) -> Plan | None:
         what = f"{name} does not say which of its tiles are written"
         raise InputError("U151", what, "predict it again, without resuming")
     before = found["made_of"]
-    for key in made_of:
-        if before.get(key) != made_of[key]:
-            what = f"{name} was begun with {key} {before.get(key)}, not {made_of[key]}"
+    for key in dict.fromkeys((*made_of, *before)):
+        if before.get(key) != made_of.get(key):
+            what = f"{name} was begun with {key} {before.get(key)}, not {made_of.get(key)}"
             raise InputError("U151", what, "resume with the same, or choose another name")
     plan = found["plan"]
     return Plan(**{**plan, "tile": tuple(plan["tile"]), "margin": tuple(plan["margin"])})

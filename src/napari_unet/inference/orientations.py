@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_unet.arrays.keys import complete_slices
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from napari_unet.arrays.axes import View
+    from napari_unet.arrays.resampled import Resampled
 
 Window = tuple[slice, ...]
 
@@ -48,7 +51,7 @@ class Orientation:
         turned = zip(self.axes, self.backwards, strict=True)
         return tuple(_turn(window[axis], shape[axis], back) for axis, back in turned)
 
-    def view(self, view: View) -> OrientedView:
+    def view(self, view: View | Resampled) -> OrientedView:
         """Return the oriented image (C, *S) of `view`; nothing is read before it is indexed."""
         return OrientedView(view, self)
 
@@ -87,24 +90,21 @@ class OrientedView:
 
     __slots__ = ("_orientation", "_view", "dtype", "lead", "name", "shape")
 
-    def __init__(self, view: View, orientation: Orientation) -> None:
+    def __init__(self, view: View | Resampled, orientation: Orientation) -> None:
         self._view, self._orientation = view, orientation
         self.shape: tuple[int, ...] = (view.shape[0], *orientation.shape(view.shape[1:]))
         self.dtype, self.lead, self.name = view.dtype, view.lead, view.name
 
     def __getitem__(self, key: slice | tuple[slice, ...]) -> NDArray[Any]:
-        keys = list(key) if isinstance(key, tuple) else [key]
-        if len(keys) > len(self.shape) or not all(isinstance(k, slice) for k in keys):
-            raise IndexError(f"a view of {len(self.shape)} axes takes slices, not {key!r}")
-        keys += [slice(None)] * (len(self.shape) - len(keys))
-        channels, *spans = (k.indices(n) for k, n in zip(keys, self.shape, strict=True))
-        if any(step != 1 for _, _, step in spans):
+        channels, *spans = complete_slices(key, self.shape)
+        if any(span.step != 1 for span in spans):
             raise IndexError(f"an oriented view takes slices of step 1, not {key!r}")
         there = self._orientation
         window: list[slice] = [slice(0)] * len(spans)
-        for axis, back, (start, stop, _) in zip(there.axes, there.backwards, spans, strict=True):
-            window[axis] = _turn(slice(start, max(start, stop)), self._view.shape[axis + 1], back)
-        return np.ascontiguousarray(there.apply(self._view[(slice(*channels), *window)]))
+        for axis, back, span in zip(there.axes, there.backwards, spans, strict=True):
+            length = slice(span.start, max(span.start, span.stop))
+            window[axis] = _turn(length, self._view.shape[axis + 1], back)
+        return np.ascontiguousarray(there.apply(self._view[(channels, *window)]))
 
 
 def orientations(ndim: int, rotations: bool) -> list[Orientation]:

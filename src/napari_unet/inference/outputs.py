@@ -172,8 +172,8 @@ class Outputs:
         name : str
             Names that begin with a dot are not part of the result.
         attrs : mapping
-            `axes`, one letter per axis; `spacing` where it is known; `stride`, `offset` and
-            `classes` (name, value, colour of each) where there are any.
+            `axes`, one letter per axis; `spacing` and its `unit` where they are known; `stride`,
+            `offset` and `classes` (name, value, colour of each) where there are any.
         cell : sequence of int, optional
             Edges of the tile grid: a tile then writes whole chunks. What is not computed yet is
             0, but NaN in values, loss and uncertainty, of which 0 may be one.
@@ -320,7 +320,8 @@ class Outputs:
         axes = attrs["axes"].replace("K", "C")
         made_of = self.group[LEDGER].attrs.get(MADE_OF) if LEDGER in self.group else None
         note = json.dumps({MADE_OF: made_of}) if made_of else ""
-        return stream_tiff(self.path, array, axes, attrs.get("spacing"), note)
+        unit = attrs.get("unit", "")
+        return stream_tiff(self.path, array, axes, attrs.get("spacing"), note, unit)
 
 
 def unfinished(path: str | Path) -> Path:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_unet.arrays.axes import View
 from napari_unet.arrays.intensity import measure_intensity
 from napari_unet.arrays.mirror import read_mirrored
 from napari_unet.inference.model import open_model
@@ -41,7 +40,7 @@ class Pass:
 
 
 class Passes:
-    """The passes that every tile makes.
+    """The passes that every tile makes, at the size of pixels that the network knows.
 
     Parameters
     ----------
@@ -87,25 +86,30 @@ class Passes:
             U114 when a channel has no finite pixel.
         """
         if lead not in self._intensities:
-            view = View(self.task.picture, self.task.ndim, lead)
-            self._intensities[lead] = measure_intensity(view, self.task.model.card.normalisation)
+            view, how = self.task.view(lead), self.task.model.card.normalisation
+            self._intensities[lead] = measure_intensity(view, how)
             while len(self._intensities) > KEPT:
                 self._intensities.popitem(last=False)
         return self._intensities[lead]
 
     def read(self, lead: tuple[int, ...], window: Window, number: int = 0) -> NDArray[np.float32]:
         """Read a window as a pass sees it, mirrored outside, normalised: (C, *window)."""
-        view = View(self.task.picture, self.task.ndim, lead)
-        seen = self.each[number].orientation.view(view)
+        seen = self.each[number].orientation.view(self.task.view(lead))
         return self.intensity(lead).apply(read_mirrored(seen, window))
 
     def begin(self, windows: Sequence[Window], number: int = 0) -> Run:
-        """Begin to compute windows of the image, neighbours from top to bottom, in one pass."""
+        """Begin to compute windows of the image, neighbours from top to bottom, in one pass.
+
+        The tiles of the run are as the network sees them.
+        """
         shape, geometry = self.task.shape, self.task.model.geometry
         orientation, runner = self.each[number].orientation, self.each[number].runner
         seen = orientation.shape(shape)
         return runner.begin(
-            [tile_at(orientation.window(w, shape), seen, geometry) for w in windows]
+            [
+                tile_at(orientation.window(self.task.zoom.seen(w), shape), seen, geometry)
+                for w in windows
+            ]
         )
 
     def restore(self, maps: Maps, number: int) -> Maps:
@@ -156,7 +160,8 @@ def _redraw(runner: Runner, draw: int) -> Runner:
 
 
 def _ways(task: Task) -> list[Orientation]:
-    geometry, spacing = task.model.geometry, task.picture.spacing
+    geometry = task.model.geometry
+    spacing = task.picture.spacing if task.zoom.plain else task.model.card.spacing
     if "uncertainty" not in task.config.outputs or task.config.passes == "dropout":
         return orientations(task.ndim, rotations=False)[:1]
     alike = all(

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
 import torch
 
-from napari_unet.arrays.axes import spatial_shape
 from napari_unet.arrays.chunks import CHUNK
 from napari_unet.config import InputError
 from napari_unet.inference.canvas import writing_bytes
 from napari_unet.inference.grid import Grid
 from napari_unet.inference.orientations import orientations
 from napari_unet.inference.pace import fastest_backend, measure_pace
+from napari_unet.inference.planned import GIB, Plan, times
 from napari_unet.inference.regions import choose_region
+from napari_unet.inference.zoom import choose_zoom
 from napari_unet.models.backends import available_backends
 from napari_unet.models.graph import IMAGE
 from napari_unet.models.precision import bf16_pays, half_dtype
@@ -52,64 +52,8 @@ READ_COPIES = 6  # of such a piece: as it lies in the file, mirrored, normalised
 COPIES = 2  # of the logits of a tile: one is gathered while another is being written
 LARGEST = 4  # times the automatic tile: larger ones answer late
 WASTE = 0.25  # operations beyond the whole from which on larger tiles are tried
-GIB = 2**30
 MUCH = 1e13  # multiply-adds, minutes on a laptop: then backends are compared
 BF16_EDGE: Mapping[int, int] = {1: 2**16, 2: 256, 3: 48}  # pixels of the image to try it on
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How an image is predicted.
-
-    Parameters
-    ----------
-    way : {"tiles", "rows"}
-        Every tile on its own, or tiles below one another as one stream of rows.
-    tile : tuple of int
-        Edges of the tiles in pixels, per spatial axis.
-    rows : int
-        How many rows (of the first spatial axis) enter the network at a time.
-    margin : tuple of int
-        Context that a tile needs on every side, in pixels.
-    redundant : float
-        Operations beyond those of the region in one piece, as a share of these.
-    bytes : int
-        Memory beyond the image, the result and the network, at most.
-    seconds : float or None
-        Estimated time; None where nothing was measured.
-    tiles : int
-        How many there are, over all positions of a stack.
-    backend, precision : str
-        What computes, in which numbers.
-    """
-
-    way: Literal["tiles", "rows"]
-    tile: tuple[int, ...]
-    rows: int
-    margin: tuple[int, ...]
-    redundant: float
-    bytes: int
-    seconds: float | None
-    tiles: int
-    backend: str
-    precision: str
-
-    def __str__(self) -> str:
-        edges, margin = _times(self.tile), _times(self.margin)
-        tiles = f"{self.tiles:,} tile{'s' if self.tiles > 1 else ''} of {edges} pixels"
-        if self.way == "rows":
-            rows = f"{self.rows} row{'s' if self.rows > 1 else ''}"
-            tiles = f"streaming {rows} at a time into {tiles}"
-        words = [
-            f"{tiles} (margin {margin})",
-            f"{self.redundant:.0%} computed twice" if self.redundant > 0.005 else "nothing twice",
-            f"{self.bytes / GIB:.2f} GiB",
-        ]
-        if self.seconds is not None:
-            words.append(f"about {_duration(self.seconds)}")
-        others = [self.backend] if self.backend != "torch" else []
-        others += [self.precision] if self.precision != "float32" else []
-        return ", ".join([*words, *others])
 
 
 def plan_prediction(
@@ -178,10 +122,10 @@ class _Planner:
             self.dtype = torch.float32
         gates = "attention" in config.outputs
         mode = Mode(model.device, self.dtype, gates=gates)
-        shape = spatial_shape(picture, self.ndim)
         self._divided = 1
-        self.runner = FlowRunner(model.network, card.model, model.geometry, shape, mode)
-        self.shape = shape
+        self.zoom = choose_zoom(card, picture, config)
+        seen = self.zoom.model
+        self.runner = FlowRunner(model.network, card.model, model.geometry, seen, mode)
         self.backend: Backend = "torch"
 
     def plan(self, *, interactive: bool, timed: bool) -> Plan:
@@ -190,6 +134,7 @@ class _Planner:
         self.backend = self._backend(once)
         apart = isinstance(self.config.tile, int) or "uncertainty" in self.config.outputs
         apart |= self.config.outline is not None or self.backend != "torch"
+        apart |= not self.zoom.plain  # windows that are seen lie over each other
         rows = not apart and (self.config.tile == "rows" or not interactive)
         tile = self._fit(self._first_guess(rows=rows), rows=rows)
         self.runner.rows = self._rows(tile)
@@ -211,6 +156,7 @@ class _Planner:
             tiles=tiles,
             backend=self.backend,
             precision=str(self.dtype).removeprefix("torch."),
+            note=self.zoom.note,
         )
 
     def _bf16_pays(self) -> bool:
@@ -238,12 +184,14 @@ class _Planner:
         self.backend = "openvino"  # as any other: it computes whole tiles
         if self._bytes(self._first_guess(rows=False), rows=False) > self._budget():
             return "torch"
-        return fastest_backend(self.model, self.runner, self.region.shape)
+        seen = [w.stop - w.start for w in self.zoom.seen(self.region.space)]
+        return fastest_backend(self.model, self.runner, seen)
 
     def _rows(self, tile: Sequence[int]) -> int:
         """Return how many rows of a tile go in at a time, fewer where memory was short."""
         pushed = PUSHED[self.ndim] * (1 if self.model.device.type == "cpu" else WIDE)
-        return choose_rows(tile, self.model.geometry, pushed // self._divided)
+        seen = [math.ceil(t * s) for t, s in zip(tile, self.zoom.scale, strict=True)]
+        return choose_rows(seen, self.model.geometry, pushed // self._divided)
 
     def _first_guess(self, *, rows: bool) -> tuple[int, ...]:
         """Return the edges of a tile that memory may still be too small for."""
@@ -307,7 +255,7 @@ class _Planner:
         need = self._bytes(tile, rows=rows) / GIB
         raise InputError(
             "U161",
-            f"tiles of {_times(tile)} pixels need {need:.2f} GiB, "
+            f"tiles of {times(tile)} pixels need {need:.2f} GiB, "
             f"the limit is {self.config.memory_gib:g} GiB",
             f"set memory_gib to {math.ceil(100 * need) / 100:g} or more, or choose other tiles",
         )
@@ -344,21 +292,24 @@ class _Planner:
         else:
             pushed, maps = length, estimate_whole(runner.graph, sizes)
         band = min(length * row, max(pushed * row, BAND_PIXELS))
-        read = 4 * READ_COPIES * channels * band
+        scale = 1 if self.zoom.plain else math.prod(self.zoom.scale)  # pixels seen per pixel
+        read = round(4 * READ_COPIES * channels * band * max(1, 1 / scale))
         classes = self.model.card.model.classes
         written = writing_bytes(self.config.outputs, classes, outlined=bool(self.region.outline))
-        told = (4 * classes * COPIES * self._passes() + written) * math.prod(tile)
+        logits = 4 * classes * COPIES * self._passes()
+        logits += 0 if self.zoom.plain else round(logits * scale)  # before they are brought back
+        told = (logits + written) * math.prod(tile)
         return AROUND + round(SPARE * maps) + read + told
 
     def _maps(self, window: Window) -> tuple[list[tuple[int, ...]], list[Box]]:
-        """Return the sizes of all maps, and which part of them a window is computed from.
+        """Return the sizes of all maps, and which part a window of the image is computed from.
 
         Other programs compute every layer on all that a tile reads.
         """
-        runner = self.runner
+        runner, seen = self.runner, self.zoom.seen(window)
         if self.backend == "torch":
-            return runner.sizes, find_boxes(runner.graph, runner.sizes, runner.boxes(window))
-        read = tile_at(window, self.shape, self.model.geometry).read
+            return runner.sizes, find_boxes(runner.graph, runner.sizes, runner.boxes(seen))
+        read = tile_at(seen, self.zoom.model, self.model.geometry).read
         sizes = runner.graph.sizes([w.stop - w.start for w in read])
         return sizes, [tuple((0, n) for n in size) for size in sizes]
 
@@ -369,31 +320,24 @@ class _Planner:
         for axis, (edge, whole) in enumerate(zip(tile, self.region.space, strict=True)):
             n = whole.stop - whole.start
             length = n if rows and axis == 0 else edge
-            for cut, times in self._cuts(axis, length):
+            for cut, alike in self._cuts(axis, length):
                 window = (*self.region.space[:axis], cut, *self.region.space[axis + 1 :])
                 _, boxes = self._maps(window)
                 for total, box in zip(totals, boxes, strict=True):
-                    total[axis] += times * max(0, box[axis][1] - box[axis][0])
+                    total[axis] += alike * max(0, box[axis][1] - box[axis][0])
         lengths: list[Box] = [tuple((0, n) for n in total) for total in totals]
         return count_macs(runner.graph, lengths)
 
     def _cuts(self, axis: int, edge: int) -> Iterator[tuple[slice, int]]:
-        """Yield the pieces of an axis; those that see neither end are one, with their number."""
+        """Yield the pieces of an axis; those that see neither end are one, with their number.
+
+        Where the image is resampled, they may differ by a pixel as the network sees them.
+        """
         whole = self.region.space[axis]
         starts = range(whole.start, whole.stop, edge)
-        ends = 2 + 2 * self.model.geometry.context[axis] // edge
+        context = self.model.geometry.context[axis] / self.zoom.scale[axis]
+        ends = 2 + int(2 * context / edge)
         inner = max(1, len(starts) - 2 * ends)
         for k in (*range(min(ends + 1, len(starts))), *range(ends + inner, len(starts))):
             window = slice(starts[k], min(starts[k] + edge, whole.stop))
             yield window, inner if k == ends else 1
-
-
-def _times(numbers: Sequence[int]) -> str:
-    return "x".join(map(str, numbers))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_unet.arrays.axes import View, lead_shape, spatial_shape
+from napari_unet.arrays.axes import View, lead_shape
 from napari_unet.arrays.source import as_picture
 from napari_unet.config import InputError
 from napari_unet.inference.grid import Grid
 from napari_unet.inference.plan import plan_prediction
 from napari_unet.inference.regions import choose_region
+from napari_unet.inference.zoom import choose_zoom
 from napari_unet.library.folders import WEIGHTS
 from napari_unet.models.backends import available_backends
 from napari_unet.models.geometry import gate_strides
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     import torch
 
     from napari_unet.arrays.axes import Picture
+    from napari_unet.arrays.resampled import Resampled
     from napari_unet.config import PredictConfig
     from napari_unet.inference.model import Model
-    from napari_unet.inference.plan import Plan
+    from napari_unet.inference.planned import Plan
+    from napari_unet.inference.zoom import Zoom
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Task:
         How it is computed.
     grid : Grid
         The tiles of the region.
+    zoom : Zoom
+        At which size of pixels the network sees the image.
     """
 
     model: Model
@@ -47,6 +52,7 @@ class Task:
     config: PredictConfig
     plan: Plan
     grid: Grid
+    zoom: Zoom
 
     @property
     def ndim(self) -> int:
@@ -55,13 +61,18 @@ class Task:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Spatial shape (*S) of the image."""
-        return spatial_shape(self.picture, self.ndim)
+        """Spatial shape (*S) of the image as the network sees it."""
+        return self.zoom.model
 
     @property
     def rows(self) -> bool:
         """Whether tiles below one another run as one stream: not if they pass more than once."""
-        return self.plan.way == "rows" and "uncertainty" not in self.config.outputs
+        once = self.zoom.plain and "uncertainty" not in self.config.outputs
+        return once and self.plan.way == "rows"
+
+    def view(self, lead: tuple[int, ...]) -> View | Resampled:
+        """Return a plane (C, *S) of the image as the network sees it; nothing is read."""
+        return self.zoom.view(View(self.picture, self.ndim, lead))
 
 
 def make_task(
@@ -81,6 +92,7 @@ def make_task(
         on this computer.
     """
     region = choose_region(config, picture, model.card.model.ndim)
+    zoom = choose_zoom(model.card, picture, config)
     if plan is None:
         plan = plan_prediction(model, picture, config, interactive=interactive)
     elif not _is_possible(plan, model.device):
@@ -91,7 +103,7 @@ def make_task(
             "resume where it was begun, or predict it again, without resuming",
         )
     config = config.model_copy(update={"precision": plan.precision, "backend": plan.backend})
-    return Task(model, picture, config, plan, Grid(region, plan.tile))
+    return Task(model, picture, config, plan, Grid(region, plan.tile), zoom)
 
 
 def _is_possible(plan: Plan, device: torch.device) -> bool:
@@ -115,6 +127,8 @@ def made_of(model: Model, picture: Picture, config: PredictConfig) -> dict[str, 
         "region": [[w.start, w.stop] for w in (*region.lead, *region.space)],
         "outline": [list(corner) for corner in config.outline or ()],
     }
+    if not (zoom := choose_zoom(model.card, picture, config)).plain:
+        found["resampled"] = list(zoom.model)
     if "instances" in config.outputs:
         found["instances"] = config.instances.model_dump()
     if "uncertainty" in config.outputs:

@@ -64,8 +64,9 @@ class Card(Config):
     geometry: GeometryCard
     axes: str = Field(description="Axes of the image as the network sees it, such as CYX.")
     spacing: tuple[float, ...] | None = Field(
-        None, description="Pixel size of the training images."
+        None, description="Pixel size that the network was trained at, along Z, Y, X."
     )
+    unit: str = Field("", description="Of the pixel size: µm; empty where it is not known.")
     normalisation: Literal["percentile", "zscore", "none"]
     kind: Literal["instances", "classes", "regression"]
     classes: tuple[ClassCard, ...] = Field((), description="Empty in regression.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_unet.arrays.pixel_size import size_in_words
+from napari_unet.arrays.units import UNIT
 from napari_unet.config import ARCHITECTURES
 
 if TYPE_CHECKING:
@@ -18,10 +20,10 @@ def methods_paragraph(card: Card, config: TrainConfig) -> str:
     origin = f" It was fine-tuned from {card.parent}." if card.parent else ""
     return (
         f"A {card.model.ndim}-D {architecture.title} ({architecture.paper}) with {_shape(card)} "
-        f"was trained on {training['images']} image(s) for {training['steps']} steps "
-        f"({training['elapsed_s'] / 60:.1f} minutes).{origin} Grey values were normalised per "
-        f"image ({card.normalisation}). {_loss(card, config)} It was minimised "
-        f"with {config.optimiser.name} (rate {config.optimiser.rate:g}, "
+        f"was trained on {training['images']} image(s){_pixels(card)} for "
+        f"{training['steps']} steps ({training['elapsed_s'] / 60:.1f} minutes).{origin} "
+        f"Grey values were normalised per image ({card.normalisation}). {_loss(card, config)} "
+        f"It was minimised with {config.optimiser.name} (rate {config.optimiser.rate:g}, "
         f"{config.optimiser.schedule.replace('_', ' ')} schedule, "
         f"weight decay {config.optimiser.decay:g}, seed {config.seed}). "
         f"{_variation(config.augment, card.model.ndim)} {_score(card)} Images are predicted tile "
@@ -29,6 +31,12 @@ def methods_paragraph(card: Card, config: TrainConfig) -> str:
         f"does not change the result. Made with napari-unet-lab "
         f"{card.environment['napari-unet-lab']} and PyTorch {card.environment['torch']}.\n"
     )
+
+
+def _pixels(card: Card) -> str:
+    """Say how large the pixels were, where that is known."""
+    known = card.spacing if card.unit == UNIT else None
+    return f" at a pixel size of {size_in_words(known)}" if known else ""
 
 
 def _shape(card: Card) -> str:

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
     from napari_unet.arrays.axes import View
     from napari_unet.arrays.intensity import Intensity
+    from napari_unet.arrays.resampled import Resampled
 
 
 def run_tile(
     network: nn.Module,
-    image: View | NDArray[Any],
+    image: View | Resampled | NDArray[Any],
     intensity: Intensity,
     tile: Tile,
     device: torch.device,

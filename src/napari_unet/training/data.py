@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from napari_unet.config import TrainConfig
     from napari_unet.library.card import Card, ClassCard, TargetCard
     from napari_unet.training.pairs import Pair, Plane
+    from napari_unet.training.pixels import Pixels
 
 NO_CLASSES = Grammar((), ())
 
@@ -58,7 +59,7 @@ class TrainingData:
     class_weights: NDArray[np.float64]
     target: tuple[TargetCard, ...]
     normalisation: Normalisation
-    spacing: tuple[float, ...] | None
+    pixels: Pixels
     notes: tuple[str, ...]
     fingerprints: tuple[str, ...]
 
@@ -112,7 +113,7 @@ def load_data(
     labelled = _labelled(_shared(sources, config, len(pairs)))
     scarce = tell_scarce(labelled, classes)
     shapes = tuple(source.weights.shape for source in labelled)
-    model = config.model if parent else planned_model(config, shapes, planes.spacing)
+    model = config.model if parent else planned_model(config, shapes, planes.pixels.spacing)
     images = {(s.pair, s.lead): image for s, (image, _) in zip(sources, digests, strict=True)}
     known = split or _known_split(config, parent, images)
     geometry = measure(model)
@@ -133,7 +134,7 @@ def load_data(
         class_weights=class_weights,
         target=target,
         normalisation=how,
-        spacing=planes.spacing,
+        pixels=planes.pixels,
         notes=(*grammar.notes, *scarce, *planes.notes, *notes, parted.card.words),
         fingerprints=tuple(both for _, both in digests),
     )

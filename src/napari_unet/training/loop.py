@@ -185,13 +185,15 @@ def _check_free(folder: Path, *, resume: bool) -> None:
 
 
 def _inherit(config: TrainConfig, card: Card) -> TrainConfig:
-    """Take the network and the normalisation of the parent."""
+    """Take the network, the size of its pixels and the normalisation of the parent."""
     model = card.model
     if card.target and config.loss not in REGRESSION:  # its logits are values, not classes
         model = model.model_copy(update={"classes": config.model.classes})
+    known = card.unit and config.spacing == "first"
     return config.model_copy(
         update={
             "model": model,
+            "spacing": card.spacing if known else config.spacing,
             "normalisation": card.normalisation,
             "loss": _loss(config.loss, model.classes),
         }

@@ -11,6 +11,7 @@ from napari_unet.arrays.axes import spatial_shape, views
 from napari_unet.arrays.labels import open_labels_array
 from napari_unet.arrays.source import as_picture, with_channels
 from napari_unet.config import InputError
+from napari_unet.training.pixels import choose_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_unet.arrays.axes import Picture, View
+    from napari_unet.arrays.resampled import Resampled
     from napari_unet.config import TrainConfig
+    from napari_unet.training.pixels import Pixels
 
 Pair = tuple[Any, Any]  # image and labels (or target): Pictures, arrays or paths
 
@@ -27,7 +30,7 @@ Pair = tuple[Any, Any]  # image and labels (or target): Pictures, arrays or path
 class Plane:
     """One (C, *S) view of an image with its labels (*S), or its target values (K, *S)."""
 
-    image: View
+    image: View | Resampled
     truth: NDArray[Any]
     name: str
     pair: int
@@ -35,10 +38,10 @@ class Plane:
 
 @dataclass(frozen=True, slots=True)
 class Planes:
-    """All planes of a training set, the size of their pixels, and a note on how they were cut."""
+    """All planes of a training set, the size of their pixels, and notes on how they were cut."""
 
     each: tuple[Plane, ...]
-    spacing: tuple[float, ...] | None
+    pixels: Pixels
     notes: tuple[str, ...]
 
     @property
@@ -60,10 +63,15 @@ def open_planes(config: TrainConfig, pairs: Sequence[Pair]) -> Planes:
         raise InputError("U101", "no image and labels", "give at least one pair")
     ndim, values = config.model.ndim, config.labels.kind == "regression"
     opened = [_open_pair(image, truth, ndim, values=values) for image, truth in pairs]
-    planes = [p for k, (image, truth) in enumerate(opened) for p in _cut(image, truth, k, config)]
+    pixels = choose_pixels(config, [image for image, _ in opened])
+    planes = [
+        plane
+        for pair, (image, truth) in enumerate(opened)
+        for plane in _cut(image, truth, pair, config, pixels)
+    ]
     if values:
         _count({plane.truth.shape[0]: plane.name for plane in planes}, "targets")
-    return Planes(tuple(planes), opened[0][0].spacing, _tell_stacks(opened, planes, ndim))
+    return Planes(tuple(planes), pixels, (*_tell_stacks(opened, planes, ndim), *pixels.notes))
 
 
 def _open_pair(image: Any, truth: Any, ndim: int, *, values: bool) -> tuple[Picture, Picture]:
@@ -88,11 +96,14 @@ def _open_pair(image: Any, truth: Any, ndim: int, *, values: bool) -> tuple[Pict
     return picture, answer
 
 
-def _cut(image: Picture, truth: Picture, pair: int, config: TrainConfig) -> list[Plane]:
+def _cut(
+    image: Picture, truth: Picture, pair: int, config: TrainConfig, pixels: Pixels
+) -> list[Plane]:
     found = []
     ndim, labels = config.model.ndim, config.labels
     whole = (slice(None),) * (ndim + 1)
-    for view, answer in zip(views(image, ndim), views(truth, ndim), strict=True):
+    for plane in zip(views(image, ndim), views(truth, ndim), strict=True):
+        view, answer = pixels.bring(image, *plane)
         place = "".join(f"[{index}]" for index in view.lead)
         if labels.kind == "regression":
             with np.errstate(over="ignore"):  # beyond float32 is infinite, hence not known

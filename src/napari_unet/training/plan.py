@@ -69,7 +69,7 @@ def fit(
             "model": {"in_channels": data.channels, "classes": count_outputs(config, data)},
         },
     )
-    changes = {} if keep_network else plan_network(config, data.shapes, data.spacing)
+    changes = {} if keep_network else plan_network(config, data.shapes, data.pixels.spacing)
     config = _change(config, {"model": changes})
     words = [_tell(changes)]
     if config.plan == "full":

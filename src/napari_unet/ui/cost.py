@@ -146,7 +146,7 @@ class Question:
     def key(self) -> tuple[object, ...]:
         """What the answer depends on."""
         image = self.source
-        form = tuple(image.data.shape), str(image.data.dtype), image.axes, image.spacing
+        form = tuple(image.data.shape), str(image.data.dtype), image.axes, image.spacing, image.unit
         return *form, self.folder, self.config
 
 

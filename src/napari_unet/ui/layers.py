@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_unet.arrays.axes import LETTERS, SPACE, adopt_axes, name_axes
 from napari_unet.arrays.files import path_of
+from napari_unet.arrays.units import in_micrometres
 from napari_unet.config import InputError
 from napari_unet.engine.jobs import ArrayRef
 from napari_unet.ui.space import differences
@@ -39,6 +40,7 @@ class Source:
     axes: str
     spacing: tuple[float, ...]  # one per spatial axis Z Y X that it has
     name: str
+    unit: str = ""  # of the spacing: µm, where the layer has a unit of length
 
 
 def find_layer(layers: Iterable[Layer], key: object) -> Layer | None:
@@ -113,9 +115,12 @@ def source_of(layer: Layer, axes: str) -> Source:
     if layer_is_rgb(layer) and data.shape[-1] == 4:
         data = _lazy(data)[..., :3]
     scaled = axes.replace("C", "") if layer.ndim < len(axes) else axes
-    scale = dict(zip(scaled, layer.scale, strict=True))
-    spacing = tuple(float(scale[letter]) for letter in SPACE if letter in scale)
-    return Source(data=data, axes=axes, spacing=spacing, name=str(layer.name))
+    scale = dict(zip(scaled, map(float, layer.scale), strict=True))
+    units = dict(zip(scaled, map(str, layer.units), strict=True))
+    scale = {letter: scale[letter] for letter in SPACE if letter in scale}
+    known, unit = in_micrometres(scale, units)
+    sizes = known if unit else scale
+    return Source(data, axes, tuple(sizes.values()), str(layer.name), unit)
 
 
 def stack_of(layers: Sequence[Layer], axes: str) -> Source:
@@ -152,7 +157,7 @@ def stack_of(layers: Sequence[Layer], axes: str) -> Source:
                 "choose layers of one shape",
             )
     data = Channels(tuple(source.data for source in (first, *others)))
-    return Source(data, f"C{axes}", first.spacing, first.name)
+    return Source(data, f"C{axes}", first.spacing, first.name, first.unit)
 
 
 class Channels:
@@ -263,7 +268,13 @@ def store(
     if path is None:
         path = folder / f"{uuid.uuid4().hex}.zarr"
         copy_blocks(source.data, path, stopped, within)
-    return ArrayRef(path=str(path), axes=source.axes, spacing=source.spacing, name=source.name)
+    return ArrayRef(
+        path=str(path),
+        axes=source.axes,
+        spacing=source.spacing,
+        unit=source.unit,
+        name=source.name,
+    )
 
 
 def store_pairs(

@@ -44,7 +44,7 @@ HELP: Mapping[str, str] = {
     "attention": "An Image layer for each attention gate, in place.",
 }
 COLUMNS = 3  # of boxes
-TILES = ("tile", "memory_gib", "precision", "backend", "device", "threads")
+TILES = ("resample", "tile", "memory_gib", "precision", "backend", "device", "threads")
 PATIENCE_MS = 3000
 DOUBT = ("passes", "dropout_passes")  # settings of the uncertainty
 

@@ -25,8 +25,8 @@ from napari_unet.ui.form import Form, validate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-PLAIN = ("normalisation", "plan", "patch", "batch", "oversample", "steps_per_epoch", "validation",
-         "seed", "device", "threads")  # fmt: skip
+PLAIN = ("normalisation", "spacing", "plan", "patch", "batch", "oversample", "steps_per_epoch",
+         "validation", "seed", "device", "threads")  # fmt: skip
 PER_AXIS = ("halvings", "flat")  # one number for each axis of space
 MEANING: Mapping[tuple[str, str], str] = {
     ("auto", "background"): "0 is background; whether the other numbers are objects or classes is "
