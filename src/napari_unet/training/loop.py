@@ -15,7 +15,8 @@ from napari_unet.events import Finished, Noted, Saved, Started
 from napari_unet.library.checkpoints import FOLDER as CHECKPOINTS
 from napari_unet.library.checkpoints import load_checkpoint
 from napari_unet.library.folders import CARD, WEIGHTS, read_card, read_tensors, verify
-from napari_unet.models.device import choose_device, is_out_of_memory
+from napari_unet.models.device import is_out_of_memory
+from napari_unet.models.trial import trust
 from napari_unet.training.data import load_data
 from napari_unet.training.plan import fit
 from napari_unet.training.record import write_record
@@ -125,7 +126,7 @@ def prepare(
     if checkpoint is None:
         _check_free(folder, resume=resume)
     check_writable(folder / CARD)
-    device = choose_device(config.device)
+    device, doubts = trust(config.device)
     card = verify(parent) if parent is not None else None
     if card is not None:
         config = _inherit(config, card)
@@ -133,7 +134,7 @@ def prepare(
     _check_channels(card, data.channels)
     config = _keep_patches(config, checkpoint)
     config, planned = fit(config, data, device, keep_network=card is not None)
-    data = replace(data, notes=(*data.notes, *planned))
+    data = replace(data, notes=(*doubts, *data.notes, *planned))
     notes = list(data.notes)
     if config.threads:
         torch.set_num_threads(config.threads)

@@ -20,6 +20,7 @@ from napari_unet.library.folders import (
     write_model,
 )
 from napari_unet.library.methods import methods_paragraph
+from napari_unet.models.device import exact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,7 @@ def probe(
     image = rng.standard_normal((channels, *smallest), dtype=np.float32)
     device = next(network.parameters()).device
     network.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), exact():
         logits = network(torch.from_numpy(image)[None].to(device))[0].cpu().numpy()
     return image, logits
 
