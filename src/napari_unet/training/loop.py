@@ -19,6 +19,7 @@ from napari_unet.models.device import is_out_of_memory
 from napari_unet.models.trial import trust
 from napari_unet.training.data import load_data
 from napari_unet.training.plan import fit
+from napari_unet.training.ranks import ALONE
 from napari_unet.training.record import write_record
 from napari_unet.training.run import Run
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from napari_unet.events import TrainEvent
     from napari_unet.library.card import Card
     from napari_unet.training.pairs import Pair
+    from napari_unet.training.ranks import Ranks
 
     Checkpoint = tuple[dict[str, NDArray[Any]], dict[str, Any]]
 
@@ -41,6 +43,7 @@ def train(
     *,
     parent: str | Path | None = None,
     resume: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Generator[TrainEvent, None, None]:
     """Train a model and keep it in `folder`, yielding what happens as it happens.
 
@@ -64,13 +67,16 @@ def train(
         Go on from the newest intact checkpoint. On a CPU with the same number of threads the
         final parameters are bit-identical to those of a run that was never stopped (when the
         budget is in epochs).
+    ranks : Ranks
+        Who this process is among those that `torchrun` has started (see `ranks.joined`). All get
+        the same events, and must close the generator after the same one.
 
     Raises
     ------
     InputError
         Before anything is written, for whatever cannot be used.
     """
-    run, notes = prepare(config, pairs, folder, parent, resume=resume)
+    run, notes = prepare(config, pairs, folder, parent, resume=resume, ranks=ranks)
     yield Started(run.total_steps)
     for note in notes:
         yield Noted(note)
@@ -116,6 +122,7 @@ def prepare(
     parent: str | Path | None = None,
     *,
     resume: bool = False,
+    ranks: Ranks = ALONE,
 ) -> tuple[Run, list[str]]:
     """Check everything and return a run that is ready to step, with what the user should know.
 
@@ -126,7 +133,7 @@ def prepare(
     if checkpoint is None:
         _check_free(folder, resume=resume)
     check_writable(folder / CARD)
-    device, doubts = trust(config.device)
+    device, doubts = trust(ranks.name(config.device))
     card = verify(parent) if parent is not None else None
     if card is not None:
         config = _inherit(config, card)
@@ -134,11 +141,12 @@ def prepare(
     _check_channels(card, data.channels)
     config = _keep_patches(config, checkpoint)
     config, planned = fit(config, data, device, keep_network=card is not None)
-    data = replace(data, notes=(*doubts, *data.notes, *planned))
+    config = ranks.agree_on(config)
+    data = replace(data, notes=(*doubts, *data.notes, *planned, *ranks.tell(config, device)))
     notes = list(data.notes)
     if config.threads:
         torch.set_num_threads(config.threads)
-    run = Run(config, data, folder, device)
+    run = Run(config, data, folder, device, ranks)
     if checkpoint is not None:
         _same_settings(config, checkpoint)
         run.restore(*checkpoint)

@@ -33,10 +33,15 @@ AXES: Mapping[int, str] = {1: "CX", 2: "CYX", 3: "CZYX"}
 
 
 def write_record(run: Run, *, parent: str | None) -> Card:
-    """Write the best network of `run` as a model folder; return its card."""
+    """Write the best network of `run` as a model folder; return its card.
+
+    Of several processes the first one writes.
+    """
     best = run.best or run.parameters()
     run.network.load_state_dict({k: torch.from_numpy(v) for k, v in best.items()})
     card = _card(run, parent)
+    if not run.ranks.first:
+        return card
     image, logits = probe(run.network, run.geometry.smallest, run.config.model.in_channels)
     files = {
         WEIGHTS: to_tensors(best),
