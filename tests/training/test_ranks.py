@@ -116,7 +116,10 @@ def running(tmp_path: Path) -> Callable[[], subprocess.Popen[str]]:
 
 
 def finish(tmp_path: Path) -> float:
-    """Go on alone for two epochs; return how far that is from a run that was always alone."""
+    """Go on alone for two epochs; return how far that is from a run that was always alone.
+
+    The rate of the run is constant: a schedule would know how long it was meant to be.
+    """
     step = load_checkpoint(tmp_path / "m")[1]["step"]
     config = settings("clipped").model_copy(update={"epochs": step // 4 + 2})
     pair = [(tmp_path / "i.npy", tmp_path / "l.npy")]

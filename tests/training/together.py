@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.arrays.samples import touching_cells
-from napari_unet.config import TrainConfig
+from napari_unet.config import TrainConfig, overlay
 from napari_unet.events import Stepped, Validated
 from napari_unet.training.loop import train
 from napari_unet.training.ranks import joined
@@ -22,7 +22,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "cross_entropy": {"loss": "cross_entropy"},
     "overlap": {"loss": "cross_entropy_dice", "terms": {"squares": True}},
     "sparse": {"loss": "focal", "labels": {"kind": "classes", "zero": "unlabelled"}},
-    "clipped": {"optimiser": {"name": "sgd", "rate": 0.1, "momentum": 0.9, "clip": 0.1}},
+    "clipped": {"optimiser": {"rate": 0.01, "schedule": "constant", "clip": 0.1}},
     "normalised": {"model": {**MODEL, "norm": "batch"}},
     "short": {"minutes": 0.01, "steps_per_epoch": 1000},
 }  # batches of 5, which two processes do not share evenly
@@ -35,7 +35,7 @@ def settings(name: str) -> TrainConfig:
         "optimiser": {"name": "sgd", "rate": 0.05, "momentum": 0.9},
     }  # fmt: skip
     budget = {} if "minutes" in RUNS[name] else {"epochs": 2}
-    return TrainConfig.from_recipe("quick", **plain | budget | RUNS[name])
+    return TrainConfig.from_recipe("quick", **overlay(plain, budget | RUNS[name]))
 
 
 def story(name: str, folder: Path, ranks: Ranks) -> list[list[float]]:
