@@ -178,7 +178,9 @@ def test_each_process_must_have_something_to_do() -> None:
 def test_each_process_has_a_card_of_its_own() -> None:
     ranks = Ranks(rank=5, world=8, local=1)
     assert ranks.name("cuda") == "cuda:1"
-    assert ranks.name("cuda:3") == "cuda:3"
+    assert ranks.name("cpu") == "cpu"
+    with pytest.raises(InputError, match="8 processes cannot share device 'cuda:3'"):
+        ranks.name("cuda:3")
     assert ranks.name("auto") == ("cuda:1" if torch.cuda.is_available() else "cpu")
 
 

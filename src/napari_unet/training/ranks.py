@@ -41,9 +41,18 @@ class Ranks:
         return self.rank == 0
 
     def name(self, device: str) -> str:
-        """Name the device of this process: of several, each has a graphics card of its own."""
-        if self.world == 1 or device not in ("auto", "cuda"):
+        """Name the device of this process: of several, each has a graphics card of its own.
+
+        Raises
+        ------
+        InputError
+            U160 for a device that several processes cannot share.
+        """
+        if self.world == 1 or device == "cpu":
             return device
+        if device not in ("auto", "cuda"):
+            what = f"{self.world} processes cannot share device {device!r}"
+            raise InputError("U160", what, "choose auto, cuda or cpu")
         return f"cuda:{self.local}" if torch.cuda.is_available() or device == "cuda" else "cpu"
 
     def agree(self, number: float) -> float:
