@@ -33,19 +33,16 @@ _GRAIN = 8  # pixels: the image is smooth, so that its gradient does not hang on
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How far a device is away from the CPU, or what kept it from computing at all."""
+    """How far a device is away from the CPU."""
 
     device: str
     output: float  # largest difference of a probability
     gradient: float  # difference of the gradient, over its norm
     agreement: float  # share of pixels with the same class
-    error: str = ""
 
     @property
     def fault(self) -> str:
         """What is wrong with the device, with the numbers; empty when it can be trusted."""
-        if self.error:
-            return f"device {self.device} cannot compute: {self.error}"
         near = self.output <= OUTPUT and self.gradient <= GRADIENT  # NaN is not near
         if near and self.agreement >= AGREEMENT:
             return ""
@@ -86,19 +83,23 @@ def trust(name: str) -> tuple[torch.device, tuple[str, ...]]:
 
 def examine(name: str) -> str:
     """Say what is wrong with a device, in words; the CPU is what the others are measured by."""
-    return "" if name == "cpu" else try_out(name).fault
+    if name == "cpu":
+        return ""
+    try:
+        return try_out(name).fault
+    except RuntimeError as error:  # how torch says that it cannot, be it for want of memory
+        lines = str(error).splitlines() or [type(error).__name__]
+        return f"device {name} cannot compute: {lines[0]}"
 
 
 @lru_cache
 def try_out(name: str) -> Trial:
-    """Compare a device with the CPU; once per process, which takes about a second."""
-    truth = _answers("cpu")
-    try:
-        found = _answers(name)
-    except (RuntimeError, NotImplementedError) as error:  # how torch says that it cannot
-        lines = str(error).splitlines() or [type(error).__name__]
-        return Trial(name, float("nan"), float("nan"), 0.0, lines[0])
-    outputs, gradients, agreements = zip(*map(_compare, found, truth), strict=True)
+    """Compare a device with the CPU; once per process, which takes about a second.
+
+    One that cannot compute raises RuntimeError, each time: memory may have become free.
+    """
+    pairs = zip(_answers(name), _answers("cpu"), strict=True)
+    outputs, gradients, agreements = zip(*(_compare(*pair) for pair in pairs), strict=True)
     return Trial(name, _largest(outputs), _largest(gradients), min(agreements))
 
 
