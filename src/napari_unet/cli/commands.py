@@ -48,19 +48,15 @@ def devices(arguments: argparse.Namespace) -> None:
     from napari_unet.models.device import list_devices
     from napari_unet.models.trial import examine
 
-    rows = [
-        {
-            "name": device.name,
-            "title": device.title,
-            "memory_gib": round(device.memory_gib, 1),
-            "fault": examine(device.name),
-        }
+    found = [
+        (device.name, device.title, round(device.memory_gib, 1), examine(device.name))
         for device in list_devices()
     ]
     if arguments.json:
-        print_json(rows)
+        names = ("name", "title", "memory_gib", "fault")
+        print_json([dict(zip(names, row, strict=True)) for row in found])
         return
-    lines = [(*map(in_words, list(row.values())[:3]), row["fault"] or "good") for row in rows]
+    lines = [(name, title, in_words(gib), fault or "good") for name, title, gib, fault in found]
     print_lines([("name", "what", "GiB", "tried out"), *lines], [True, True, False, True])
 
 

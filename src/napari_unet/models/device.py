@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import torch
@@ -88,7 +88,7 @@ def exact() -> Iterator[None]:
     TF32 keeps 10 bits of each factor: some 0.01 of the spread of a network's output, where
     rounding in float32 makes 0.00001. That is good enough to use, but hides what is wrong.
     """
-    places = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    places: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
     before = [place.allow_tf32 for place in places]
     for place in places:
         place.allow_tf32 = False

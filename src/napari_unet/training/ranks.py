@@ -82,7 +82,7 @@ class Ranks:
         """Let batch normalisation see the whole batch; on CPUs torch has no way to do so."""
         if self.world == 1 or device.type != "cuda":
             return network
-        united: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        united: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call] # torch's stub lacks it
         return united
 
     def divide(self, network: nn.Module, batch: int) -> Callable[[Tensor], Tensor]:
@@ -108,7 +108,8 @@ class Ranks:
 
         def forward(image: Tensor) -> Tensor:
             start, stop = (len(image) * rank // self.world for rank in (self.rank, self.rank + 1))
-            logits: Tensor = _PutTogether.apply(shared(image[start:stop]), len(image), start)
+            part = shared(image[start:stop])
+            logits: Tensor = _PutTogether.apply(part, len(image), start)  # type: ignore[no-untyped-call] # torch's stub lacks it
             return logits
 
         return forward
