@@ -173,3 +173,8 @@ def test_instances_are_compared(tmp_path: Path) -> None:
 def test_backends_are_compared(tmp_path: Path) -> None:
     small = ("--size", 64, "--base", 4, "--repeats", 1, "--architectures", "unet")
     assert any("unet" in line for line in run("backends.py", *small))
+
+
+def test_a_killed_training_ends_with_the_same_bytes() -> None:
+    *_, verdict = run("kills.py", "--kills", 1, "--epochs", 2)
+    assert verdict.endswith("bit-identical")

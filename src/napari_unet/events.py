@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The engine is up: its process number, device and versions."""
+    """The engine is up: its process number, device, versions, and the devices there are."""
 
     pid: int
-    device: str
+    device: str  # what "auto" is, where nothing is wrong with it
     versions: Mapping[str, str] = field(default_factory=dict)
+    devices: Mapping[str, str] = field(default_factory=dict)  # name: what it is; the fastest first
 
 
 @dataclass(frozen=True, slots=True)

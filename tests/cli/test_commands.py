@@ -13,6 +13,7 @@ from napari_unet.arrays.files import open_picture
 from napari_unet.cli.parser import make_parser
 from napari_unet.config import ARCHITECTURES
 from napari_unet.inference.model import open_model
+from napari_unet.models.device import list_devices
 from napari_unet.targets.weights import weight_map
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     "command",
     ["", "demo", "architectures", "describe", "weights", "train", "predict", "evaluate", "compare",
-     "models", "engine"],
+     "models", "devices", "engine"],
 )  # fmt: skip
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
@@ -48,6 +49,17 @@ def test_the_zoo_is_listed(cli: Cli) -> None:
     head, *lines = cli("architectures").out.splitlines()
     assert head.split() == ["name", "title", "variants", "options", "paper"]
     assert [line.split()[0] for line in lines] == list(ARCHITECTURES)
+
+
+def test_devices_are_listed_and_tried_out(cli: Cli) -> None:
+    rows = json.loads(cli("devices", "--json").out)
+    assert [row["name"] for row in rows] == [device.name for device in list_devices()]
+    assert rows[-1]["name"] == "cpu"
+    assert rows[-1]["fault"] == ""
+    head, *lines = cli("devices").out.splitlines()
+    assert head.split()[:2] == ["name", "what"]
+    assert lines[-1].split()[0] == "cpu"
+    assert lines[-1].endswith("good")
 
 
 def test_the_network_of_2015_is_described(cli: Cli) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_unet.config import InputError
-from napari_unet.models.device import choose_device, is_out_of_memory
+from napari_unet.models.device import choose_device, is_out_of_memory, list_devices
 
 
 def test_auto_is_a_device_that_works() -> None:
@@ -60,3 +60,10 @@ def test_known_words_are_recognised(error: Exception) -> None:
 )
 def test_other_errors_are_not(error: BaseException) -> None:
     assert not is_out_of_memory(error)
+
+
+def test_the_cpu_stands_last_and_every_device_has_a_title() -> None:
+    there = list_devices()
+    assert there[-1].name == "cpu"
+    assert all(device.title and choose_device(device.name) for device in there)
+    assert there[-1].memory_gib > 0

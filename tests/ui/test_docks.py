@@ -70,6 +70,19 @@ def test_a_dock_goes_without_a_trace(cells: napari.Viewer, qtbot: QtBot, name: s
 
 
 @pytest.mark.viewer
+def test_docks_offer_the_devices_that_the_engine_found(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    _, train = viewer.window.add_plugin_dock_widget(PLUGIN, "Train")
+    qtbot.waitUntil(lambda: bool(train.engine.devices), timeout=30_000)
+    forms = {"Train": lambda dock: dock.form.plain, "Predict": lambda dock: dock.form}
+    for name, form in forms.items():
+        _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+        box = form(dock).field("device").widget
+        words = [box.itemText(i) for i in range(box.count())]
+        assert {word.split(": ")[0] for word in words} == {"auto", *train.engine.devices}
+        assert any(word.startswith("cpu: ") and "cores" in word for word in words)
+
+
+@pytest.mark.viewer
 def test_docks_say_why_nothing_can_be_done(viewer: napari.Viewer) -> None:
     buttons = {
         "Train": "train", "Predict": "predict", "Inspect": "gates", "Evaluate": "evaluate",

@@ -279,3 +279,19 @@ def test_the_wheel_scrolls_the_dock_and_not_the_value(qtbot: QtBot) -> None:
     )  # fmt: skip
     QApplication.sendEvent(form.field("w0").widget, turned)
     assert form.value == WeightConfig()
+
+
+def test_devices_are_offered_and_what_was_chosen_stays(qtbot: QtBot) -> None:
+    form = Form(PredictConfig(device="cuda:7"))
+    qtbot.addWidget(form)
+    field = form.field("device")
+    box = field.widget
+    assert {box.itemText(i) for i in range(box.count())} == {"auto", "cpu", "cuda:7"}
+    field.offer(["auto", "cuda:0", "cpu"], {"cuda:0": "a card", "cpu": "two cores"})
+    words = {box.itemText(i) for i in range(box.count())}
+    assert words == {"auto", "cuda:0: a card", "cpu: two cores", "cuda:7"}
+    assert form.value.device == "cuda:7"
+    field.value = "cuda:0"
+    field.offer(["auto", "cuda:0", "cpu"], {"cuda:0": "a card", "cpu": "two cores"})
+    assert form.value.device == "cuda:0"
+    assert box.count() == 3

@@ -1,9 +1,10 @@
-"""What the smaller commands do: `demo`, `weights`, `engine`."""
+"""What the smaller commands do: `demo`, `weights`, `devices`, `engine`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_unet.cli.printing import in_words, print_json, print_lines
 from napari_unet.config import FORMULAS
 
 if TYPE_CHECKING:
@@ -40,6 +41,23 @@ def weights(arguments: argparse.Namespace) -> None:
         formula=arguments.formula,
     )
     write_array(arguments.out, np.stack([maps.classes, maps.border, maps.total]))
+
+
+def devices(arguments: argparse.Namespace) -> None:
+    """List the devices there are, and whether each computes what the CPU computes."""
+    from napari_unet.models.device import list_devices
+    from napari_unet.models.trial import examine
+
+    found = [
+        (device.name, device.title, round(device.memory_gib, 1), examine(device.name))
+        for device in list_devices()
+    ]
+    if arguments.json:
+        names = ("name", "title", "memory_gib", "fault")
+        print_json([dict(zip(names, row, strict=True)) for row in found])
+        return
+    lines = [(name, title, in_words(gib), fault or "good") for name, title, gib, fault in found]
+    print_lines([("name", "what", "GiB", "tried out"), *lines], [True, True, False, True])
 
 
 def engine(_arguments: argparse.Namespace) -> None:

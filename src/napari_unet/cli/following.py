@@ -13,15 +13,20 @@ from napari_unet.metrics.diagnosis import diagnose
 from napari_unet.metrics.duration import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from napari_unet.events import Event
+    from napari_unet.training.ranks import Ranks
 
 INTERRUPTED = 130
 WORDS_EVERY_S = 5.0
 
 
-def follow(stream: Generator[Event, None, None], kept: str = "what was done is kept") -> int:
+def follow(
+    stream: Generator[Event, None, None],
+    kept: str = "what was done is kept",
+    ranks: Ranks | None = None,
+) -> int:
     """Tell what happens on stderr; on Ctrl-C or SIGTERM close the stream, which keeps its work.
 
     The next event is waited for; whoever cannot wait presses Ctrl-C once more.
@@ -32,6 +37,10 @@ def follow(stream: Generator[Event, None, None], kept: str = "what was done is k
         From `train` or `predict`.
     kept : str
         What to say of the work of a stream that was closed early.
+    ranks : Ranks, optional
+        Several processes that follow the same events: the first speaks, and what one is asked
+        ends all of them after the same event. `torchrun` hands on a signal that they may have
+        got already, so that the second one is not impatience.
 
     Returns
     -------
@@ -39,26 +48,34 @@ def follow(stream: Generator[Event, None, None], kept: str = "what was done is k
         0 done, 130 interrupted.
     """
     asked: list[int] = []
+    alone = ranks is None or ranks.world == 1
 
     def ask(received: int, _frame: object) -> None:
-        if asked:
+        if asked and alone:
             raise KeyboardInterrupt
         asked.append(received)
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, ask) for number in numbers}
-    tell = _Words()
+    speaks = ranks is None or ranks.first
+    tell: Callable[[Event], None] = _Words() if speaks else _listen
     try:
         for event in stream:
             tell(event)
-            if asked and not isinstance(event, Finished):
+            stop = bool(asked) if ranks is None else ranks.any(bool(asked))
+            if stop and not isinstance(event, Finished):
                 stream.close()
-                print(f"stopped: {kept}", file=sys.stderr)
+                if speaks:
+                    print(f"stopped: {kept}", file=sys.stderr)
                 return INTERRUPTED
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     return 0
+
+
+def _listen(_event: Event) -> None:
+    """Say nothing: another process does."""
 
 
 def _score(scores: Mapping[str, float]) -> str:

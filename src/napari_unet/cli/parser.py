@@ -57,6 +57,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_models(
         command("models", models.models, "List, show, check, remove, export or import models.")
     )
+    there = command("devices", commands.devices, "List where networks can compute, and try it out.")
+    there.add_argument("--json", action="store_true")
     command("engine", commands.engine, "The child process that napari talks to.")
     return parser
 

@@ -16,16 +16,22 @@ if TYPE_CHECKING:
 
 
 def train(arguments: argparse.Namespace) -> int:
-    """Train a model; what is wrong with the flags is told before torch is imported."""
+    """Train a model; what is wrong with the flags is told before torch is imported.
+
+    Under `torchrun` all processes train the same model.
+    """
     config, pairs = train_config(arguments), list_pairs(arguments.image, arguments.labels)
     if config.folds is not None and config.fold is None:
         return _train_folds(config, pairs, arguments)
     from napari_unet.library.folders import read_card
     from napari_unet.training.loop import train
+    from napari_unet.training.ranks import joined
 
-    stream = train(config, pairs, arguments.out, parent=arguments.parent, resume=arguments.resume)
-    status = follow(stream, "what was learned is kept")
-    if arguments.json and status == 0:
+    with joined() as ranks:
+        parent, resume = arguments.parent, arguments.resume
+        stream = train(config, pairs, arguments.out, parent=parent, resume=resume, ranks=ranks)
+        status = follow(stream, "what was learned is kept", ranks)
+    if arguments.json and status == 0 and ranks.first:
         print_json(json.loads(read_card(arguments.out).model_dump_json()), indent=2)
     return status
 

@@ -68,7 +68,7 @@ class Server:
         with self._speaking:  # Ready comes first, whatever the threads have to say
             threading.Thread(target=self._listen, daemon=True).start()
             threading.Thread(target=self._beat, daemon=True).start()
-            self._write(Ready(os.getpid(), _device(), {"torch": version("torch")}), "")
+            self._write(_ready(), "")
         while True:
             order = self._waiting.pop(0) if self._waiting else self._inbox.get()
             if order is None:
@@ -208,7 +208,9 @@ def _place(job: Job) -> str:
     return str(getattr(job, "folder", "") or getattr(job, "out", ""))
 
 
-def _device() -> str:
-    from napari_unet.models.device import choose_device
+def _ready() -> Ready:
+    """Say what there is. Devices are tried out by the first job: a spare holds no card's memory."""
+    from napari_unet.models.device import list_devices
 
-    return str(choose_device("auto"))
+    devices = {device.name: device.title for device in list_devices()}
+    return Ready(os.getpid(), next(iter(devices)), {"torch": version("torch")}, devices)

@@ -31,9 +31,9 @@ from napari_unet.library.card import restore
 from napari_unet.metrics.pixels import class_scores, confusion, mean_scores
 from napari_unet.metrics.ranking import rank_table
 from napari_unet.metrics.tabulate import to_csv
-from napari_unet.models.device import choose_device
 from napari_unet.models.geometry import measure
 from napari_unet.models.tracing import count_parameters
+from napari_unet.models.trial import trust
 from napari_unet.training.data import load_data
 from napari_unet.training.loop import train
 from napari_unet.training.optimisers import make_optimiser
@@ -108,7 +108,7 @@ def compare(
     """
     names, folder = _check_names(architectures), Path(folder)
     _check_free(folder, names)
-    choose_device(config.device)
+    trust(config.device)
     split = _check_images(_widest(config, names), pairs, test)
     rows: list[Row] = []
     _warm_up(config)
@@ -218,7 +218,7 @@ def _learn(
     """Train one network; return how long it took and how much memory."""
     summary: Row = {}
     cpu_s = 0.0
-    memory = PeakMemory(choose_device(config.device))
+    memory = PeakMemory(trust(config.device)[0])
     with memory, closing(train(config, pairs, folder, split=split)) as stream:
         for event in stream:
             if isinstance(event, Started):

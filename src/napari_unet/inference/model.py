@@ -11,8 +11,9 @@ import torch
 
 from napari_unet.config import ModelFileError, PredictConfig
 from napari_unet.library.folders import PROBE, WEIGHTS, read_tensors, verify
-from napari_unet.models.device import choose_device, place
+from napari_unet.models.device import exact, place
 from napari_unet.models.registry import build
+from napari_unet.models.trial import trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,7 @@ class Model:
     card: Card
     network: nn.Module
     device: torch.device
+    notes: tuple[str, ...] = ()  # what the user should know of the device
 
     @property
     def geometry(self) -> Geometry:
@@ -94,15 +96,16 @@ def open_model(folder: str | Path, device: str = "auto") -> Model:
         U140 no model, U141 damaged or altered, U143 parameters of another network, U144 the
         probe gives other numbers than when the model was made, U145 a newer format.
     InputError
-        U160 no such device.
+        U160 no such device, U163 one that gives wrong numbers.
     """
-    folder, where = Path(folder), choose_device(device)
+    folder = Path(folder)
+    where, notes = trust(device)
     card = verify(folder)
     with torch.device("meta"):  # nothing is allocated before the parameters are known to fit
         network = build(card.model)
     _load(network, read_tensors(folder, WEIGHTS, card), folder)
     place(network, where, card.model.ndim).eval()
-    model = Model(folder, card, network, where)
+    model = Model(folder, card, network, where, notes)
     difference = probe_difference(model)
     if not difference <= PROBE_TOLERANCE:
         raise ModelFileError(
@@ -121,7 +124,7 @@ def probe_difference(model: Model) -> float:
     image = stored.get("image", np.empty(0, np.float32))
     if image.shape[:1] != (config.in_channels,) or image.ndim != config.ndim + 1:
         raise ModelFileError("U143", f"{model.folder}: the probe is no image for it", _REPAIR)
-    with torch.inference_mode():
+    with torch.inference_mode(), exact():
         logits = model.network(torch.from_numpy(image)[None].to(model.device))[0].cpu().numpy()
     if "logits" not in stored or stored["logits"].shape != logits.shape:
         raise ModelFileError("U143", f"{model.folder}: the probe has another size", _REPAIR)

@@ -112,10 +112,16 @@ def predict(
         filling.queue.aim(focus)
     clock = filling.clock
     yield from filling.say(Started(clock.total))
-    yield from filling.say(Noted(str(task.plan)))
+    yield from _note(filling, task)
     yield from filling.run()
     yield from _complete(canvas, ledger)
     yield _finished(outputs, task, clock.done - clock.before, clock.elapsed_s)
+
+
+def _note(filling: Filling, task: Task) -> Generator[PredictEvent, Sequence[float] | None, None]:
+    """Tell what the user should know of the device and of the plan."""
+    for words in (*task.model.notes, str(task.plan)):
+        yield from filling.say(Noted(words))
 
 
 def _complete(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import platform
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+import psutil
 import torch
 
 from napari_unet.config import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import nn
 
+GIB = 2**30
 _NO_MEMORY = (  # torch raises plain RuntimeErrors for most of these
     "out of memory",  # CUDA, MPS
     "can't allocate memory",  # CPU, Linux and macOS
@@ -19,20 +26,40 @@ _NO_MEMORY = (  # torch raises plain RuntimeErrors for most of these
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A place to compute: how it is called in settings, what it is, and its memory."""
+
+    name: str
+    title: str
+    memory_gib: float
+
+
+def list_devices() -> list[Device]:
+    """List the devices there are, the fastest first; the CPU is always there, and last."""
+    cards = [_card(index) for index in range(torch.cuda.device_count())]
+    memory_gib = psutil.virtual_memory().total / GIB
+    chips = [Device("mps", "Apple GPU", memory_gib)] if torch.backends.mps.is_available() else []
+    cpu = f"{platform.machine()}, {psutil.cpu_count(logical=False) or 1} cores"
+    return [*cards, *chips, Device("cpu", cpu, memory_gib)]
+
+
 def choose_device(name: str) -> torch.device:
-    """Return the device called `name`: auto (cuda, mps or cpu, the first there is), cuda:1, ...
+    """Return the device called `name`: auto (the first of `list_devices`), cuda, cuda:1, ...
+
+    Whether it computes what it should is another question, see `trial.trust`.
 
     Raises
     ------
     InputError
         U160 if there is no such device.
     """
-    there = _devices()
+    there = [device.name for device in list_devices()]
     if name == "auto":
         return torch.device(there[0])
-    if name not in there:
-        known = ", ".join(["auto", *there])
-        raise InputError("U160", f"device {name!r} is not there", f"choose from {known}")
+    known = ["auto", *(["cuda"] if "cuda:0" in there else []), *there]
+    if name not in known:
+        raise InputError("U160", f"device {name!r} is not there", f"choose from {', '.join(known)}")
     return torch.device(name)
 
 
@@ -54,8 +81,28 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
-def _devices() -> list[str]:
-    """Name the devices there are, the fastest first."""
-    cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    mps = ["mps"] if torch.backends.mps.is_available() else []
-    return [*(["cuda", *cuda] if cuda else []), *mps, "cpu"]
+@contextmanager
+def exact() -> Iterator[None]:
+    """Compute in all 32 bits, where graphics cards leave out some of them in convolutions.
+
+    TF32 keeps 10 bits of each factor: some 0.01 of the spread of a network's output, where
+    rounding in float32 makes 0.00001. That is good enough to use, but hides what is wrong.
+    """
+    places: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [place.allow_tf32 for place in places]
+    for place in places:
+        place.allow_tf32 = False
+    try:
+        yield
+    finally:
+        for place, allowed in zip(places, before, strict=True):
+            place.allow_tf32 = allowed
+
+
+def _card(index: int) -> Device:
+    """Describe a graphics card; one that the driver does not open says so in its title."""
+    try:
+        found = torch.cuda.get_device_properties(index)
+    except RuntimeError as error:
+        return Device(f"cuda:{index}", f"not usable: {str(error).splitlines()[0]}", 0.0)
+    return Device(f"cuda:{index}", found.name, found.total_memory / GIB)

@@ -16,11 +16,13 @@ from napari_unet.library.checkpoints import FOLDER as CHECKPOINTS
 from napari_unet.library.checkpoints import load_checkpoint
 from napari_unet.library.folders import CARD, WEIGHTS, read_card, read_tensors, verify
 from napari_unet.library.split import SplitCard
-from napari_unet.models.device import choose_device, is_out_of_memory
+from napari_unet.models.device import is_out_of_memory
+from napari_unet.models.trial import trust
 from napari_unet.training.answering import answer
 from napari_unet.training.data import load_data
 from napari_unet.training.doubts import find_doubts
 from napari_unet.training.plan import fit
+from napari_unet.training.ranks import ALONE
 from napari_unet.training.record import write_record
 from napari_unet.training.run import Run
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from napari_unet.library.card import Card
     from napari_unet.training.asking import Question
     from napari_unet.training.pairs import Pair
+    from napari_unet.training.ranks import Ranks
 
     Checkpoint = tuple[dict[str, NDArray[Any]], dict[str, Any]]
     TrainStream = Generator[TrainEvent, Question | None, None]
@@ -46,6 +49,7 @@ def train(
     parent: str | Path | None = None,
     resume: bool = False,
     split: SplitCard | None = None,
+    ranks: Ranks = ALONE,
 ) -> TrainStream:
     """Train a model and keep it in `folder`, yielding what happens as it happens.
 
@@ -74,13 +78,16 @@ def train(
     split : SplitCard, optional
         What to hold out; else that of the checkpoint, or what the parent held out of the same
         images, or what `hold_out` decides.
+    ranks : Ranks
+        Who this process is among those that `torchrun` has started (see `ranks.joined`). All get
+        the same events, and must close the generator after the same one.
 
     Raises
     ------
     InputError
         Before anything is written, for whatever cannot be used.
     """
-    run, notes = prepare(config, pairs, folder, parent, resume=resume, split=split)
+    run, notes = prepare(config, pairs, folder, parent, resume=resume, split=split, ranks=ranks)
     yield from _tell(run, Started(run.total_steps))
     yield from _tell(run, Parted(run.data.split.model_dump(mode="json")))
     for note in notes:
@@ -139,6 +146,7 @@ def prepare(
     *,
     resume: bool = False,
     split: SplitCard | None = None,
+    ranks: Ranks = ALONE,
 ) -> tuple[Run, list[str]]:
     """Check everything and return a run that is ready to step, with what the user should know.
 
@@ -149,7 +157,7 @@ def prepare(
     if checkpoint is None:
         _check_free(folder, resume=resume)
     check_writable(folder / CARD)
-    device = choose_device(config.device)
+    device, doubts = trust(ranks.name(config.device))
     card = verify(parent) if parent is not None else None
     if card is not None:
         config = _inherit(config, card)
@@ -157,11 +165,12 @@ def prepare(
     data = load_data(config, pairs, card, split or _held_out(checkpoint))
     _check_channels(card, data.channels)
     config, planned = fit(config, data, device, keep_network=card is not None)
-    data = replace(data, notes=(*data.notes, *planned))
+    config = ranks.agree_on(config)
+    data = replace(data, notes=(*doubts, *data.notes, *planned, *ranks.tell(config, device)))
     notes = list(data.notes)
     if config.threads:
         torch.set_num_threads(config.threads)
-    run = Run(config, data, folder, device)
+    run = Run(config, data, folder, device, ranks)
     if checkpoint is not None:
         _same_settings(config, checkpoint)
         run.restore(*checkpoint)

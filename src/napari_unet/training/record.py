@@ -20,6 +20,7 @@ from napari_unet.library.folders import (
     write_model,
 )
 from napari_unet.library.methods import methods_paragraph
+from napari_unet.models.device import exact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,10 +33,15 @@ AXES: Mapping[int, str] = {1: "CX", 2: "CYX", 3: "CZYX"}
 
 
 def write_record(run: Run, *, parent: str | None) -> Card:
-    """Write the best network of `run` as a model folder; return its card."""
+    """Write the best network of `run` as a model folder; return its card.
+
+    Of several processes the first one writes.
+    """
     best = run.best or run.parameters()
     run.network.load_state_dict({k: torch.from_numpy(v) for k, v in best.items()})
     card = card_of(run, parent)
+    if not run.ranks.first:
+        return card
     image, logits = probe(run.network, run.geometry.smallest, run.config.model.in_channels)
     files = {
         WEIGHTS: to_tensors(best),
@@ -55,7 +61,7 @@ def probe(
     image = rng.standard_normal((channels, *smallest), dtype=np.float32)
     device = next(network.parameters()).device
     network.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), exact():
         logits = network(torch.from_numpy(image)[None].to(device))[0].cpu().numpy()
     return image, logits
 

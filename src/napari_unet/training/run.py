@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from napari_unet.config import TrainConfig
     from napari_unet.training.asking import View
     from napari_unet.training.data import TrainingData
+    from napari_unet.training.ranks import Ranks
 
 FEWEST_STEPS = 8  # per epoch
 VALIDATION_SHARE = 0.25  # the most that a validation may cost of the steps it watches over
@@ -53,20 +54,29 @@ class Run:
         The model folder to be; checkpoints go below it.
     device : torch.device
         Where to compute.
+    ranks : Ranks
+        Who this process is among those that train together.
     """
 
     def __init__(
-        self, config: TrainConfig, data: TrainingData, folder: Path, device: torch.device
+        self,
+        config: TrainConfig,
+        data: TrainingData,
+        folder: Path,
+        device: torch.device,
+        ranks: Ranks,
     ) -> None:
         self.config, self.data, self.folder, self.device = config, data, folder, device
+        self.ranks = ranks
         self.geometry = measure(config.model)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.network = build(config.model)
-        place(self.network, device, config.model.ndim)
+        self.network = ranks.unite(place(self.network, device, config.model.ndim), device)
         self.optimiser = make_optimiser(self.network, config.optimiser)
         self.loss = make_loss(config)
         self.batch = config.batch or BATCH[config.model.ndim]
+        self.forward = ranks.divide(self.network, self.batch)
         self.sampler = Sampler(data.train, self._patch_sizes(), config.oversample)
         self.steps_per_epoch = config.steps_per_epoch or self._one_pass()
         self.step, self.epoch = 0, 0
@@ -118,8 +128,8 @@ class Run:
             image, truth, weights = (torch.from_numpy(a).to(self.device) for a in arrays)
             self.network.train()
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(int(rng.integers(2**62)))  # dropout
-                loss = self.loss(self.network(image), truth, weights)
+                torch.manual_seed(int(rng.integers(2**62)) + self.ranks.rank)  # dropout
+                loss = self.loss(self.forward(image), truth, weights)
             self.optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             if self.config.optimiser.clip:
@@ -178,6 +188,9 @@ class Run:
 
     def save(self) -> Path:
         """Write a checkpoint from which the run goes on as if it had not stopped."""
+        self.saved_at_s = self.elapsed_s
+        if not self.ranks.first:
+            return self.folder
         arrays = {f"parameters.{k}": v for k, v in self.parameters().items()}
         arrays |= {f"best.{k}": v for k, v in self.best.items()}
         for number, slots in self.optimiser.state_dict()["state"].items():
@@ -196,7 +209,6 @@ class Run:
             "config": self.config.model_dump(mode="json"),
             "split": self.data.split.model_dump(mode="json"),
         }
-        self.saved_at_s = self.elapsed_s
         return save_checkpoint(self.folder, self.step, arrays, state)
 
     def restore(self, arrays: dict[str, NDArray[Any]], state: dict[str, Any]) -> None:
@@ -272,6 +284,7 @@ class Run:
             yield
         finally:
             self.elapsed_s += time.perf_counter() - started
+        self.elapsed_s = self.ranks.agree(self.elapsed_s)  # so that all end at the same step
 
 
 def _as_array(value: Any) -> NDArray[Any]:

@@ -139,6 +139,7 @@ class CompareDock(Dock):
         self.table.hide()
 
     def _connect(self) -> None:
+        self.offer_devices(self.plain.field("device"))
         for part in (self.material, self.network, self.plain, self.budget):
             part.changed.connect(self._on_choice)
         self.meaning.changed.connect(self._on_meaning)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_unet.events import Saved, Stopped
+from napari_unet.events import Ready, Saved, Stopped
 from napari_unet.library.folders import CARD, default_root
 from napari_unet.ui.engine import engine_for
 from napari_unet.ui.pace import Pace
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
     from napari_unet.events import Event
+    from napari_unet.ui.form import Field
 
 
 class Dock(Panel):
@@ -36,6 +37,13 @@ class Dock(Panel):
         self.progress.ended.connect(self._on_end_now)
         self.progress.held.connect(self._on_held)
         self.job = ""  # what the progress bar stands for
+        self._device: Field | None = None
+
+    def offer_devices(self, field: Field) -> None:
+        """Let `field` offer the devices there are, as soon as the engine has told."""
+        self._device = field
+        if self.engine.devices:
+            field.offer(["auto", *self.engine.devices], self.engine.devices)
 
     def offer_model(self, folder: str) -> None:
         """Take a model that was just made, here or in another dock, into the boxes."""
@@ -61,6 +69,8 @@ class Dock(Panel):
     def _on_happened(self, job: str, event: Event) -> None:
         if isinstance(event, Saved | Stopped) and _holds_model(event.path):
             self.offer_model(event.path)
+        if isinstance(event, Ready) and self._device is not None:
+            self.offer_devices(self._device)
         if job and job == self.job:
             if self._silent:
                 self._silent = False

@@ -13,11 +13,11 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QApplication
 
 from napari_unet.engine.jobs import Cancel, Focus, Pause, Resume
-from napari_unet.events import Beat, Event, Failed, Finished, Stopped
+from napari_unet.events import Beat, Event, Failed, Finished, Ready, Stopped
 from napari_unet.ui.child import Child
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from qtpy.QtWidgets import QWidget
 
@@ -39,6 +39,7 @@ class Engine(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self.devices: Mapping[str, str] = {}  # name: what it is; empty until a process has told
         self._children: list[Child] = []
         self._users: set[int] = set()
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
@@ -153,6 +154,8 @@ class Engine(QObject):
         if isinstance(event, Finished | Stopped | Failed) and job == child.job:
             child.job = ""
             self._retire()
+        if isinstance(event, Ready):
+            self.devices = event.devices
         self.happened.emit(job, event)
 
     def _retire(self) -> None:

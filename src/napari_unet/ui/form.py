@@ -39,6 +39,9 @@ LARGEST = 10**9  # of a number without an upper bound
 FOLLOWING: Mapping[str, Callable[[Mapping[str, Any]], Sequence[str]]] = {
     "variant": lambda settings: list(ARCHITECTURES[settings["architecture"]].variants),
 }  # choices that depend on another setting
+OPEN: Mapping[str, Sequence[str]] = {
+    "device": ("auto", "cpu"),
+}  # choices that turn out later; whatever else is set is offered, too
 
 
 class Form(QWidget):
@@ -156,6 +159,7 @@ class Field(QObject):
         self._decimals = decimals(info.default) if isinstance(info.default, float) else 0
         annotation, options = widget_for(name, info, value)
         self._as_text = annotation is str and not options and info.annotation is not str
+        self._open = name in OPEN
         self._nothing = () if get_origin(info.annotation) is tuple else None
         shown = to_text(value) if self._as_text else value
         self._inner = create_widget(shown, annotation=annotation, options=options)
@@ -184,12 +188,17 @@ class Field(QObject):
     def value(self, value: Any) -> None:
         if isinstance(value, float) and not self._as_text:
             self.widget.setDecimals(max(decimals(value), self._decimals))
+        if self._open and value not in self._inner.choices:
+            self._inner.choices = [*self._inner.choices, value]
         self._inner.value = to_text(value) if self._as_text else value
 
-    def offer(self, choices: Sequence[str]) -> None:
-        """Offer other choices; the one that was made stays if it is among them."""
-        if tuple(choices) != self._inner.choices:
-            self._inner.choices = [(choice.replace("_", " "), choice) for choice in choices]
+    def offer(self, choices: Sequence[str], meaning: Mapping[str, str] | None = None) -> None:
+        """Offer other choices, with what they mean; the one that was made stays if it may."""
+        kept = [self.value] if self._open and self.value not in choices else []
+        if meaning or (*choices, *kept) != self._inner.choices:
+            words = {name: f"{name}: {what}" for name, what in (meaning or {}).items()}
+            offered = [*choices, *kept]
+            self._inner.choices = [(words.get(c, c.replace("_", " ")), c) for c in offered]
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Ignore the wheel over a field that has not the focus."""
@@ -223,8 +232,9 @@ def widget_for(name: str, info: FieldInfo, value: Any) -> tuple[Any, dict[str, A
     """
     if name in TABLES:
         return str, {"choices": list(TABLES[name]), "widget_type": "ComboBox"}
-    if name in FOLLOWING:
-        return str, {"choices": [value], "widget_type": "ComboBox"}
+    if name in FOLLOWING or name in OPEN:
+        known = [choice for choice in OPEN.get(name, ()) if choice != value]
+        return str, {"choices": [*known, value], "widget_type": "ComboBox"}
     annotation = info.annotation
     if get_origin(annotation) is Literal:
         choices = [(str(c).replace("_", " "), c) for c in get_args(annotation)]

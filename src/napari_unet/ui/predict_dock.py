@@ -221,6 +221,7 @@ class PredictDock(PredictingDock):
         self.foot.insertLayout(0, buttons)
 
     def _connect(self) -> None:
+        self.offer_devices(self.form.field("device"))
         for part in (self.form, self.instances, self.region, self.keep):
             part.changed.connect(self.check)
         for choice in (self.labels, self.target):

@@ -173,6 +173,7 @@ class TrainDock(Dock):
         self.diagnosis.hide()
 
     def _connect(self) -> None:
+        self.offer_devices(self.form.plain.field("device"))
         self.material.changed.connect(self._on_choice)
         self.form.changed.connect(self._on_form)
         self.network.submitted.connect(self._on_asked)
