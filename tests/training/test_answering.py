@@ -73,6 +73,7 @@ def test_a_view_is_what_the_model_would_predict(tmp_path: Path) -> None:
     found = arrays([e for e in events if isinstance(e, Previewed)][-1])
     whole = open_model(tmp_path / "m").predict(pairs[0][0])
     assert found["classes"].attrs["offset"] == [0, 0]
+    assert found["classes"].attrs["stride"] == [1, 1]
     np.testing.assert_array_equal(found["classes"][:], whole["classes"])
     np.testing.assert_allclose(found["probabilities"][:], whole["probabilities"], atol=1e-5)
 

@@ -115,12 +115,12 @@ class Resampled:
         As in `view`.
     """
 
-    __slots__ = ("_nearest", "_scale", "_view", "dtype", "lead", "name", "shape")
+    __slots__ = ("_nearest", "_view", "dtype", "lead", "name", "scale", "shape")
 
     def __init__(self, view: View, shape: Sequence[int], *, nearest: bool = False) -> None:
         self._view, self._nearest = view, nearest
         self.shape: tuple[int, ...] = (view.shape[0], *shape)
-        self._scale = [m / n for m, n in zip(view.shape[1:], shape, strict=True)]
+        self.scale = tuple(m / n for m, n in zip(view.shape[1:], shape, strict=True))
         self.dtype: np.dtype[Any] = view.dtype if nearest else np.dtype(np.float32)
         self.lead, self.name = view.lead, view.name
 
@@ -130,10 +130,10 @@ class Resampled:
             raise IndexError(f"a resampled view takes slices of step 1, not {key!r}")
         if self._nearest:
             return self._pick(channels, window)
-        at = needed(tuple(window), self._scale, self._view.shape[1:])
+        at = needed(tuple(window), self.scale, self._view.shape[1:])
         with np.errstate(over="ignore"):  # beyond float32 is infinite
             block = self._view[(channels, *at)].astype(np.float32, copy=False)
-        return resample(block, at, tuple(window), self._scale)
+        return resample(block, at, tuple(window), self.scale)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         block = self[:]

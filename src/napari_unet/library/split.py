@@ -22,6 +22,9 @@ class HeldBox(Config):
     start: tuple[int, ...] = Field(description="First pixel along each axis of space.")
     stop: tuple[int, ...] = Field(description="The pixel after the last, along each axis.")
     gap: tuple[int, ...] = Field(description="Pixels around it, by axis, that are not learned.")
+    scale: tuple[float, ...] = Field(
+        (), description="Pixels of the image per pixel of the box, along each axis; () is 1."
+    )
     image: str = Field("", description="Digest of the image, by which it is found again.")
 
     @property

@@ -34,12 +34,15 @@ if TYPE_CHECKING:
 
     from napari_unet.arrays.axes import Picture
     from napari_unet.arrays.intensity import Intensity
+    from napari_unet.arrays.resampled import Resampled
     from napari_unet.events import TrainEvent
     from napari_unet.tiling import Window
     from napari_unet.training.asking import Question
     from napari_unet.training.augment import Source
     from napari_unet.training.data import TrainingData
     from napari_unet.training.run import Run
+
+    Seen = tuple[ImageView | Resampled, tuple[float, ...]]  # a plane; its pixels per one of these
 
 SEEN_PX: Mapping[int, int] = {1: 16384, 2: 384, 3: 48}  # edge of what is shown of an image
 PLACE_PX: Mapping[int, int] = {1: 1024, 2: 64, 3: 16}  # edge of a place of doubt
@@ -67,8 +70,9 @@ def show_view(run: Run, view: View) -> Previewed:
     """Predict the part of an image that is looked at."""
     ndim = run.config.model.ndim
     lead = _lead_at(view.picture, view.point, ndim)
-    image = ImageView(view.picture, ndim, lead)
-    window = _around(view.point[len(lead) :], image.shape[1:], SEEN_PX[ndim])
+    image, scale = _seen(run, view.picture, lead)
+    point = [p / each for p, each in zip(view.point[len(lead) :], scale, strict=True)]
+    window = _around(point, image.shape[1:], SEEN_PX[ndim])
     logits = _logits(run, image, measure_intensity(image, run.data.normalisation), window)
     arrays: dict[str, NDArray[Any]] = {}
     if run.data.target:
@@ -77,7 +81,7 @@ def show_view(run: Run, view: View) -> Previewed:
         shares = probabilities(logits).astype(np.float32)
         values = np.asarray(run.data.grammar.values, np.int32)
         arrays = {"classes": values[shares.argmax(axis=0)], "probabilities": shares}
-    place = {"pair": view.pair, "lead": lead, "offset": [w.start for w in window]}
+    place = {"pair": view.pair, **_at(lead, [w.start for w in window], scale)}
     return Previewed("view", run.step, _write(view.out, arrays, place))
 
 
@@ -90,7 +94,8 @@ def show_losses(run: Run, out: str) -> Previewed:
         logits = _logits(run, source.image, unchanged(len(source.image)), window)
         array = group.create_array(f"loss/{number}", data=_loss(run, source, logits))
         start = source.start or (0,) * len(window)
-        array.attrs.update({"pair": source.pair, "lead": source.lead, "offset": start})
+        scale = source.scale or (1.0,) * len(window)
+        array.attrs.update({"pair": source.pair, **_at(source.lead, start, scale)})
     return Previewed("loss", run.step, str(path))
 
 
@@ -119,7 +124,7 @@ def find_places_of_doubt(run: Run, pictures: Sequence[Picture], count: int) -> D
     edge = PLACE_PX[ndim]
     found: list[tuple[float, tuple[int, ...]]] = []
     measured: dict[tuple[int, ...], Intensity] = {}
-    for pair, lead, image, window in _spread_over(run, pictures):
+    for pair, lead, (image, scale), window in _spread_over(run, pictures):
         if (pair, *lead) not in measured:
             measured[pair, *lead] = measure_intensity(image, run.data.normalisation)
         shares = probabilities(_logits(run, image, measured[pair, *lead], window))
@@ -128,7 +133,8 @@ def find_places_of_doubt(run: Run, pictures: Sequence[Picture], count: int) -> D
             part = tuple(slice(b, b + edge) for b in block)
             ends = zip(window, block, strict=True)
             middle = [min(w.start + b + edge // 2, w.stop - 1) for w, b in ends]
-            found.append((float(entropy[part].mean()), (pair, *lead, *middle)))
+            place = (int(m * each) for m, each in zip(middle, scale, strict=True))
+            found.append((float(entropy[part].mean()), (pair, *lead, *place)))
     worst = sorted(found, key=lambda place: -place[0])[:count]
     return Doubted(
         run.step, tuple(place for _, place in worst), tuple(round(doubt, 4) for doubt, _ in worst)
@@ -137,21 +143,21 @@ def find_places_of_doubt(run: Run, pictures: Sequence[Picture], count: int) -> D
 
 def _spread_over(
     run: Run, pictures: Sequence[Picture]
-) -> Iterator[tuple[int, tuple[int, ...], ImageView, Window]]:
+) -> Iterator[tuple[int, tuple[int, ...], Seen, Window]]:
     """Yield windows of all images: all there are, or as many as may be, drawn by the seed."""
     ndim = run.config.model.ndim
     edge = SEEN_PX[ndim]
     places = []
     for pair, picture in enumerate(pictures):
         for lead in np.ndindex(lead_shape(picture, ndim)):
-            image = ImageView(picture, ndim, lead)
-            corners = product(*(range(0, n, edge) for n in image.shape[1:]))
-            places += [(pair, lead, image, corner) for corner in corners]
+            seen = _seen(run, picture, lead)
+            corners = product(*(range(0, n, edge) for n in seen[0].shape[1:]))
+            places += [(pair, lead, seen, corner) for corner in corners]
     order = np.random.default_rng([run.config.seed, run.step]).permutation(len(places))
     for number in sorted(order[:MOST_LOOKED_AT]):
-        pair, lead, image, corner = places[number]
-        ends = zip(corner, image.shape[1:], strict=True)
-        yield pair, lead, image, tuple(slice(c, min(c + edge, n)) for c, n in ends)
+        pair, lead, seen, corner = places[number]
+        ends = zip(corner, seen[0].shape[1:], strict=True)
+        yield pair, lead, seen, tuple(slice(c, min(c + edge, n)) for c, n in ends)
 
 
 def correct(run: Run, correction: Correction) -> Corrected:
@@ -196,6 +202,20 @@ def _place(source: Source) -> tuple[Any, ...]:
     return source.pair, source.lead, source.start, source.weights.shape
 
 
+def _seen(run: Run, picture: Picture, lead: tuple[int, ...]) -> Seen:
+    """Return a plane at the size of pixels that the network knows, and its scale."""
+    plane = ImageView(picture, run.config.model.ndim, lead)
+    image, _ = run.data.pixels.bring(picture, plane, plane)
+    sizes = zip(plane.shape[1:], image.shape[1:], strict=True)
+    return image, tuple(n / m for n, m in sizes)
+
+
+def _at(lead: Sequence[int], start: Sequence[int], scale: Sequence[float]) -> dict[str, Any]:
+    """Say where an array lies in its image, in pixels of the image."""
+    offset = [first * each for first, each in zip(start, scale, strict=True)]
+    return {"lead": list(lead), "offset": offset, "stride": list(scale)}
+
+
 def _lead_at(picture: Picture, point: Sequence[float], ndim: int) -> tuple[int, ...]:
     sizes = lead_shape(picture, ndim)
     return tuple(int(np.clip(round(p), 0, n - 1)) for p, n in zip(point, sizes, strict=False))
@@ -212,7 +232,7 @@ def _around(point: Sequence[float], shape: Sequence[int], edge: int) -> Window:
 
 
 def _logits(
-    run: Run, image: ImageView | NDArray[Any], intensity: Intensity, window: Window
+    run: Run, image: ImageView | Resampled | NDArray[Any], intensity: Intensity, window: Window
 ) -> NDArray[np.float32]:
     """Return what the network says of a window (K, *window), after its statistics settled."""
     run.settle()

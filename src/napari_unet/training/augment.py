@@ -45,6 +45,9 @@ class Source:
         Its position on the axes of that image that are looped over.
     start : tuple of int
         The pixel of that image at which it begins, along each axis of space; () is the first.
+    scale : tuple of float
+        Pixels of that image per pixel of this, along each axis, where it is seen at another size
+        of pixels; () is 1. `start` counts the pixels of this.
     share : float
         How often its pixels are drawn, relative to those of other sources.
     """
@@ -56,6 +59,7 @@ class Source:
     pair: int = 0
     lead: tuple[int, ...] = ()
     start: tuple[int, ...] = ()
+    scale: tuple[float, ...] = ()
     share: float = 1.0
 
     @property

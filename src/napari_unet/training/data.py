@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_unet.arrays.intensity import choose_normalisation, measure_intensity
+from napari_unet.arrays.resampled import Resampled
 from napari_unet.config import InputError
 from napari_unet.library.card import class_cards
 from napari_unet.library.split import SplitCard, follow_images, sign
@@ -253,6 +254,7 @@ def _source(
         name=plane.name,
         pair=plane.pair,
         lead=plane.image.lead,
+        scale=plane.image.scale if isinstance(plane.image, Resampled) else (),
     )
 
 

@@ -134,7 +134,9 @@ def _shuffle(groups: Sequence[_Group], rng: np.random.Generator) -> list[_Group]
 def _whole(source: Source) -> HeldBox:
     shape = source.weights.shape
     none = (0,) * len(shape)
-    return HeldBox(pair=source.pair, lead=source.lead, start=none, stop=shape, gap=none)
+    return HeldBox(
+        pair=source.pair, lead=source.lead, start=none, stop=shape, gap=none, scale=source.scale
+    )
 
 
 def _card(found: Sequence[tuple[Source, Blocks]], geometry: Geometry) -> SplitCard:
@@ -148,6 +150,7 @@ def _card(found: Sequence[tuple[Source, Blocks]], geometry: Geometry) -> SplitCa
             start=tuple(w.start for w in window),
             stop=tuple(w.stop for w in window),
             gap=blocks.gap,
+            scale=source.scale,
         )
         for source, blocks in found
         for window in blocks.windows

@@ -215,27 +215,26 @@ class Live(QObject):
         place, pair = self._places[folder]
         for name, array, attrs in arrays:
             if name in {"classes", "values"}:
-                start = (*attrs["lead"], *attrs["offset"])
-                self._show(name, array, place, start, pair)
+                self._show(name, array, place, attrs, pair)
 
-    def _show(self, name: str, array: Any, place: Place, start: tuple[int, ...], pair: int) -> None:
+    def _show(self, name: str, array: Any, place: Place, attrs: dict[str, Any], pair: int) -> None:
         if name == "values":
             array = array[0]
-        data = array.reshape((1,) * (len(start) - array.ndim) + array.shape)
+        data, where, start = _placed(array, place, attrs)
         meta = {"name": "live view", "metadata": {MARK: dict(LIVE)}, "opacity": 0.5}
         kind = "labels" if name == "classes" else "image"
         labels = find_layer(self.viewer.layers, self._pairs[max(pair, 0)].labels)
         if kind == "labels" and labels is not None:
             meta["colormap"] = labels.colormap
-        show_anew(self.viewer, (data, {**meta, **place.keywords(None, start)}, kind))
-        self._shown = (data.copy(), start, pair) if kind == "labels" else None
+        show_anew(self.viewer, (data, {**meta, **where}, kind))
+        plain = kind == "labels" and set(attrs["stride"]) == {1.0}  # pixel on pixel
+        self._shown = (data.copy(), start, pair) if plain else None
 
     def _on_losses(self, read: tuple[str, list[Shown]]) -> None:
         _, arrays = read
         for name, array, attrs in arrays:
             place = self._pairs[attrs["pair"]].place
-            start = (*attrs["lead"], *attrs["offset"])
-            data = array.reshape((1,) * (len(start) - array.ndim) + array.shape)
+            data, where, _ = _placed(array, place, attrs)
             known = array[np.isfinite(array)]
             most = float(np.percentile(known, 99.8)) if known.size else 1.0
             meta = {
@@ -245,7 +244,7 @@ class Live(QObject):
                 "blending": "translucent",
                 "opacity": 0.7,
                 "contrast_limits": (0.0, max(most, 1e-6)),
-                **place.keywords(None, start),
+                **where,
             }
             show_anew(self.viewer, (data, meta, "image"))
 
@@ -266,6 +265,16 @@ class Live(QObject):
         layer = find_layer(self.viewer.layers, self._pairs[pair].labels)
         if layer is not None:
             go_to(self.viewer, layer, pixel)
+
+
+def _placed(
+    array: Any, place: Place, attrs: dict[str, Any]
+) -> tuple[Any, dict[str, Any], tuple[int, ...]]:
+    """Return an answer with the axes of its image, where it lies, and the pixel it begins at."""
+    lead, offset, stride = attrs["lead"], attrs["offset"], attrs["stride"]
+    data = array.reshape((1,) * len(lead) + array.shape)
+    where = place.keywords((*(1.0,) * len(lead), *stride), (*lead, *offset))
+    return data, where, (*lead, *(round(n) for n in offset))
 
 
 def doubt_layer(points: Any, doubts: Sequence[float], watched: Watched) -> LayerTuple:

@@ -10,7 +10,7 @@ from napari_unet.arrays.axes import Picture, spatial_shape
 from napari_unet.library.split import SplitCard, widened
 from napari_unet.ui.layers import first_level
 from napari_unet.ui.plan_shapes import READ, WRITE, rectangle
-from napari_unet.ui.results import MARK, Place
+from napari_unet.ui.results import MARK, Place, result_axes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +49,9 @@ def split_layer(
     boxes = [box for box in SplitCard.model_validate(split).boxes if box.pair == pair]
     if not boxes:
         return None
-    shape = spatial_shape(Picture(first_level(layer), axes), ndim)
+    whole = spatial_shape(Picture(first_level(layer), axes), ndim)
+    scale = boxes[0].scale or (1.0,) * ndim  # the network may see the image at another pixel size
+    shape = [round(n / each) for n, each in zip(whole, scale, strict=True)]
     drawn = [part for box in boxes for part in _outlines(box, shape)]
     what = [word for _, word in drawn]
     meta: dict[str, Any] = {
@@ -60,9 +62,15 @@ def split_layer(
         "edge_width": max(1.0, max(shape) / 250),
         "features": {"what": what},
         "metadata": {MARK: {"split": layer.unique_id}},
-        **Place(layer, axes, ndim).keywords(),
+        **_space(layer, axes, ndim, scale),
     }
     return [corners for corners, _ in drawn], meta, "shapes"
+
+
+def _space(layer: Layer, axes: str, ndim: int, scale: Sequence[float]) -> dict[str, Any]:
+    loops = len(result_axes(axes, ndim)) - ndim
+    stride = None if set(scale) == {1.0} else (*(1.0,) * loops, *scale)
+    return Place(layer, axes, ndim).keywords(stride)
 
 
 def _outlines(box: HeldBox, shape: Sequence[int]) -> Iterator[tuple[NDArray[np.float64], str]]:
