@@ -165,7 +165,9 @@ def markdown(columns: Columns, runs: Iterable[Run]) -> str:
 
 def place(run: Run) -> tuple[int, int, str]:
     """Say where a row stands: small images first, architectures as the zoo has them."""
-    return run.get("size_px", 0), list(ARCHITECTURES).index(run["architecture"]), run["name"]
+    known = list(ARCHITECTURES)
+    row = known.index(run["architecture"]) if "architecture" in run else 0
+    return run.get("size_px", 0), row, run["name"]
 
 
 def accuracy_tables(runs: Sequence[Run]) -> str:
