@@ -3,7 +3,7 @@
     python benchmarks/tables.py docs/benchmarks.md results.json tiling.json
 
 A table stands between `<!-- accuracy:begin -->` and `<!-- accuracy:end -->`, or the same with
-`family`, `tiling` or `large`. Benchmarks without results stay as they are.
+another name of `TABLES`. Benchmarks without results stay as they are.
 """
 
 from __future__ import annotations
@@ -165,7 +165,9 @@ def markdown(columns: Columns, runs: Iterable[Run]) -> str:
 
 def place(run: Run) -> tuple[int, int, str]:
     """Say where a row stands: small images first, architectures as the zoo has them."""
-    return run.get("size_px", 0), list(ARCHITECTURES).index(run["architecture"]), run["name"]
+    known = list(ARCHITECTURES)
+    row = known.index(run["architecture"]) if "architecture" in run else 0
+    return run.get("size_px", 0), row, run["name"]
 
 
 def accuracy_tables(runs: Sequence[Run]) -> str:
@@ -206,6 +208,32 @@ def ratio(way: str, run: Run) -> str:
     return f"{run['ratios'][way]:.2f} ({tiny(run['differences'][way])})"
 
 
+def augment_table(runs: Sequence[Run]) -> str:
+    """Set one row for each dimension: the times of others over ours."""
+    ways = dict.fromkeys(way for run in runs for way in run["ratios"])
+    columns: Columns = {"patches": lambda run: run["patches"]}
+    return markdown(columns | {way: partial(times, way) for way in ways}, runs)
+
+
+def step_table(runs: Sequence[Run]) -> str:
+    """Set one row for each dimension: where the time goes, and that of other ways."""
+    ways = dict.fromkeys(way for run in runs for way in run["ratios"])
+    columns: Columns = {"patches": lambda run: run["patches"]}
+    for number, part in enumerate(("drawing", "forward", "backward", "optimiser")):
+        columns[part] = partial(percent, number)
+    return markdown(columns | {way: partial(times, way) for way in ways}, runs)
+
+
+def times(way: str, run: Run) -> str:
+    """Write a ratio of times."""
+    return f"{run['ratios'][way]:.2f}" if way in run["ratios"] else "-"
+
+
+def percent(number: int, run: Run) -> str:
+    """Write a share of the step in percent."""
+    return f"{100 * run['shares'][number]:.1f} %"
+
+
 def large_table(runs: Sequence[Run]) -> str:
     """Set one row for each image and way."""
     return markdown(LARGE, runs)
@@ -238,6 +266,8 @@ TABLES: Mapping[str, Callable[[Sequence[Run]], str]] = {
     "tiling": tiling_table,
     "large": large_table,
     "backends": backends_table,
+    "augment": augment_table,
+    "step": step_table,
 }
 
 

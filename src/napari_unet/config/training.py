@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from napari_unet.config.errors import InputError
 from napari_unet.config.model import ModelConfig
+from napari_unet.config.prediction import Precision
 from napari_unet.config.schema import Config
 from napari_unet.config.tables import LOSSES, RECIPES, REGRESSION
 
@@ -203,6 +204,13 @@ class TrainConfig(Config):
     batch: int | None = Field(
         None, ge=1, le=4096, description="Patches per step; None: 16 in 1-D, 4 in 2-D, 2 in 3-D."
     )
+    accumulate: int = Field(
+        1,
+        ge=1,
+        le=4096,
+        description="In how many pieces a batch is computed: more need less memory and a third "
+        "more time. Where memory runs out, there are more than this.",
+    )
     oversample: float = Field(
         0.5, ge=0, le=1, description="Share of the patches whose centre is drawn class by class."
     )
@@ -234,6 +242,11 @@ class TrainConfig(Config):
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Same seed, same data, same weights.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
+    precision: Precision = Field(
+        "auto",
+        description="Of the numbers in the network. auto: bfloat16 or float16 on graphics cards "
+        "by NVIDIA, float32 else.",
+    )
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; None: all cores.")
 
     @model_validator(mode="before")

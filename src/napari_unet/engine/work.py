@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -192,8 +193,11 @@ def _samples(job: SamplesJob) -> JobStream:
     run, _ = prepare(job.config, _pairs(job), job.out)
     group = create_arrays(job.out)
     yield Started(job.count)
-    rng = np.random.default_rng([job.config.seed, 0])
-    image, truth, weights = run.sampler.batch(job.count, run.config.augment, rng)
+    batches = [run.draw(step)[0] for step in range(math.ceil(job.count / run.batch))]
+    image, truth, weights = (
+        np.concatenate([x.cpu().numpy() for x in parts])[: job.count]
+        for parts in zip(*batches, strict=True)
+    )
     arrays: dict[str, Any] = {"image": image, "weights": weights}
     if run.data.target:
         arrays["values"] = truth

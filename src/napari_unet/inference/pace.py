@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_unet.models.backends import available_backends, load_backend
-from napari_unet.models.flow import LAYOUT, Flow
+from napari_unet.models.device import LAYOUT
+from napari_unet.models.flow import Flow
 from napari_unet.models.schedule import count_macs
 from napari_unet.tiling import AUTO_TILE, tile_at
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_unet.models.device import LAYOUT
 from napari_unet.models.graph import IMAGE
 from napari_unet.models.layers import Conv, UpConv
 from napari_unet.models.schedule import Schedule, find_boxes
@@ -29,11 +30,6 @@ CONVOLVE: Sequence[Callable[..., Tensor]] = (
     functional.conv2d,
     functional.conv3d,
 )
-LAYOUT: Mapping[int, torch.memory_format] = {
-    1: torch.contiguous_format,
-    2: torch.channels_last,
-    3: torch.channels_last_3d,
-}
 
 
 class Flow:

@@ -47,6 +47,26 @@ def half_dtype(device: torch.device, precision: Precision) -> torch.dtype:
     return dtype
 
 
+def learning_dtype(device: torch.device, precision: Precision) -> torch.dtype:
+    """Return in which numbers a network learns on `device`.
+
+    "auto" is bfloat16 on graphics cards that compute in it themselves, float16 on older ones, and
+    float32 else. Nothing is measured: a run that goes on after a stop must not find otherwise.
+
+    Raises
+    ------
+    InputError
+        U160 if the device does not compute in the numbers asked for.
+    """
+    if precision != "auto":
+        return half_dtype(device, precision)
+    if device.type != "cuda":
+        return torch.float32
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return half_dtype(device, "auto")
+
+
 def bf16_pays(network: nn.Module, image: Tensor) -> bool:
     """Tell whether a CPU is faster in bfloat16, by a quick measurement on `image` (1, C, *S).
 

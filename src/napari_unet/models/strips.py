@@ -17,7 +17,8 @@ from torch import nn
 from napari_unet.config import InputError
 from napari_unet.models.attention import watch_gates
 from napari_unet.models.backends import load_backend
-from napari_unet.models.flow import LAYOUT, Flow
+from napari_unet.models.device import LAYOUT
+from napari_unet.models.flow import Flow
 from napari_unet.models.geometry import gate_strides
 from napari_unet.models.graph import make_graph
 from napari_unet.models.schedule import Schedule, find_boxes, find_cuts

@@ -1,6 +1,7 @@
-"""Varied patches: flips, rotation, zoom, elastic deformation, grey values.
+"""Variations of a batch: flips, rotation, zoom, elastic deformation, grey values.
 
-A patch is read once, at the places where its pixels come from; nothing larger is warped.
+A few numbers per patch are drawn on the host, from one generator; what they mean for every pixel
+is computed in torch, for the whole batch, on the device that trains.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from scipy.ndimage import map_coordinates
-
-from napari_unet.arrays.mirror import mirror
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from napari_unet.config import AugmentConfig
 
@@ -69,96 +70,96 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Patch:
-    """What the network is shown: an image (C, *S), and the truth and weights at its centre.
-
-    The truth is int64 classes (*S') or float32 values (K, *S'); weights are float32 (*S').
-    """
-
-    image: NDArray[np.float32]
-    truth: NDArray[Any]
-    weights: NDArray[np.float32]
-
-
-def draw_patch(
-    source: Source,
-    centre: Sequence[int],
-    sizes: tuple[tuple[int, ...], tuple[int, ...]],
-    config: AugmentConfig | None,
-    rng: np.random.Generator,
-) -> Patch:
-    """Read a patch around `centre`, varied as `config` says (None: as it is).
+class Variation:
+    """How the patches of a batch differ from plain cuts.
 
     Parameters
     ----------
-    source : Source
-        Where to read; beyond its edges it is mirrored.
-    centre : sequence of int
-        The pixel in the middle of the patch.
-    sizes : pair of tuples of int
-        Size of the image patch, and of the truth and weights in its centre.
-    config : AugmentConfig or None
-        What to vary.
-    rng : numpy.random.Generator
-        All randomness comes from here.
-
-    Returns
-    -------
-    Patch
-        Image and values are interpolated linearly, and a value that is made of one that is not
-        known does not count; classes and weights are those of the nearest pixel.
+    matrices : float64 array, (B, ndim, ndim)
+        Where a pixel of the patch comes from, both relative to the centre.
+    nodes : float64 array, (B, ndim, *(3,) * ndim)
+        Displacements on a coarse grid, in pixels.
+    contrast, brightness, noise : float64 array, (B,)
+        Factor and shift of grey values, and the spread of what is added to each pixel.
+    seed : int
+        Of the noise.
     """
-    size, labelled = sizes
-    coords = grid(size)  # (ndim, *size), relative to the centre
-    if config is not None:
-        coords = _deform(coords, config, rng)
-    coords += np.reshape(np.asarray(centre, np.float64), (-1,) + (1,) * len(size))
-    if config is None:
-        where = _nearest(coords, source.weights.shape)
-        image = np.stack([channel[where] for channel in source.image])
-    else:
-        image = np.stack([_linear(channel, coords) for channel in source.image])
-        image = _vary_grey(image, config, rng)
-    core = tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(size, labelled, strict=True))
-    return Patch(image, *_look_up(source, coords[(slice(None), *core)], exact=config is None))
+
+    matrices: NDArray[np.float64]
+    nodes: NDArray[np.float64]
+    contrast: NDArray[np.float64]
+    brightness: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    seed: int
+
+    def reach(self, size: Sequence[int]) -> NDArray[np.intp]:
+        """Return how far from its centre a patch is read at most, in pixels: (B, ndim)."""
+        half = np.asarray(size) // 2
+        overshoot = np.prod([np.abs(_cubic(n)).sum(axis=1).max() for n in size])
+        bent = overshoot * np.abs(self.nodes).max(axis=tuple(range(2, self.nodes.ndim)))
+        reach: NDArray[np.float64] = np.abs(self.matrices) @ half + bent
+        return np.ceil(reach).astype(np.intp) + 1
+
+    def places(self, size: Sequence[int], device: torch.device) -> Tensor:
+        """Return where every pixel comes from, relative to the centre: (B, ndim, *size)."""
+        ndim = len(size)
+        matrices = _tensor(self.matrices, device)
+        moved = elastic_field(self.nodes, size, device)
+        for axis, n in enumerate(size):
+            line = torch.arange(n, device=device, dtype=torch.float32) - n // 2
+            shape = [1] * ndim
+            shape[axis] = n
+            moved += matrices[:, :, axis].view(-1, ndim, *[1] * ndim) * line.view(shape)
+        return moved
+
+    def vary_grey(self, image: Tensor) -> Tensor:
+        """Change contrast and brightness of (B, C, *S), and add noise."""
+        contrast, brightness, noise = (
+            _tensor(x, image.device).view(-1, *[1] * (image.ndim - 1))
+            for x in (self.contrast, self.brightness, self.noise)
+        )
+        image = torch.addcmul(brightness, image, contrast)
+        if self.noise.any():
+            rng = torch.Generator(image.device).manual_seed(self.seed)
+            grains = torch.randn(image.shape, generator=rng, device=image.device)
+            image = image.addcmul_(grains, noise)
+        return image
 
 
-def _look_up(
-    source: Source, coords: NDArray[np.float64], *, exact: bool
-) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    """Return truth and weights at the places `coords` (ndim, *S'); `exact` ones are pixels."""
-    where = _nearest(coords, source.weights.shape)
-    weights = source.weights[where]
-    if not source.has_values:
-        return source.truth[where].astype(np.int64), weights
-    if exact:
-        return np.stack([channel[where] for channel in source.truth]), weights
-    values = np.stack([_linear(channel, coords) for channel in source.truth])
-    return values, np.where(np.isfinite(values).all(axis=0), weights, np.float32(0))
+def draw_variation(
+    count: int, size: Sequence[int], config: AugmentConfig, rng: np.random.Generator
+) -> Variation:
+    """Draw what `count` patches of `size` are to look like; all randomness comes from `rng`."""
+    return Variation(
+        matrices=_draw_matrices(count, len(size), config, rng),
+        nodes=draw_nodes(count, size, config.elastic_px, rng),
+        contrast=rng.uniform(1 - config.contrast, 1 + config.contrast, count),
+        brightness=rng.uniform(-config.brightness, config.brightness, count),
+        noise=rng.uniform(0, config.noise, count),
+        seed=int(rng.integers(2**62)),
+    )
 
 
-def grid(size: Sequence[int]) -> NDArray[np.float64]:
-    """Return pixel coordinates relative to the centre of a patch: (ndim, *size)."""
-    axes = [np.arange(n, dtype=np.float64) - n // 2 for n in size]
-    return np.stack(np.meshgrid(*axes, indexing="ij"))
-
-
-def elastic_field(
-    size: Sequence[int], spread_px: float, rng: np.random.Generator
+def draw_nodes(
+    count: int, size: Sequence[int], spread_px: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Draw a smooth displacement field (ndim, *size), in pixels.
+    """Draw displacements of N(0, spread_px) on a grid of 3 nodes per axis: (count, ndim, 3, ...).
 
-    Displacements of N(0, spread_px) per component on a coarse grid with 3 nodes per axis
-    (corners, mid-edges, centre), interpolated to every pixel by cubic splines
-    (Ronneberger et al. 2015, section 3.1). Along a short axis, such as those of a small volume,
-    the spread is at most a `GENTLE` part of its length: nodes stand half of it apart, and an
-    image that is displaced by much of that is torn rather than deformed.
+    The nodes are corners, mid-edges and centre of the patch (Ronneberger et al. 2015, section
+    3.1). Along a short axis, such as those of a small volume, the spread is at most a `GENTLE`
+    part of its length: nodes stand half of it apart, and an image that is displaced by much of
+    that is torn rather than deformed.
     """
     spreads = np.reshape([min(spread_px, GENTLE * n) for n in size], (-1, *(1,) * len(size)))
-    field = rng.normal(0.0, spreads, (len(size), *(GRID,) * len(size)))
-    for axis, n in enumerate(size, start=1):
-        field = np.moveaxis(np.tensordot(_cubic(n), field, axes=(1, axis)), 0, axis)
-    return field
+    return rng.normal(0.0, spreads, (count, len(size), *(GRID,) * len(size)))
+
+
+def elastic_field(nodes: NDArray[np.float64], size: Sequence[int], device: torch.device) -> Tensor:
+    """Interpolate nodes (B, ndim, 3, ...) to every pixel by cubic splines: (B, ndim, *size)."""
+    field = _tensor(nodes, device)
+    for axis, n in enumerate(size, start=2):
+        field = (field.movedim(axis, -1) @ _tensor(_cubic(n).T, device)).movedim(-1, axis)
+    return field.contiguous()
 
 
 @lru_cache(maxsize=32)
@@ -170,42 +171,22 @@ def _cubic(n: int) -> NDArray[np.float64]:
     )
 
 
-def _deform(
-    coords: NDArray[np.float64], config: AugmentConfig, rng: np.random.Generator
+def _draw_matrices(
+    count: int, ndim: int, config: AugmentConfig, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    ndim = len(coords)
-    matrix = np.eye(ndim) * rng.uniform(1 - config.scale, 1 + config.scale)
+    zoom = rng.uniform(1 - config.scale, 1 + config.scale, (count, 1, 1))
+    matrices = np.eye(ndim) * zoom
     if config.flip:
-        matrix = matrix * rng.choice([-1.0, 1.0], size=(ndim, 1))
+        matrices = matrices * rng.choice([-1.0, 1.0], size=(count, ndim, 1))
     if ndim >= 2 and config.rotate_deg:
-        angle = np.deg2rad(rng.uniform(-config.rotate_deg, config.rotate_deg))
-        turn = np.eye(ndim)
-        turn[-2:, -2:] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-        matrix = turn @ matrix
-    moved = np.tensordot(matrix, coords, axes=1)
-    if config.elastic_px:
-        moved += elastic_field(coords.shape[1:], config.elastic_px, rng)
-    return moved
+        angle = np.deg2rad(rng.uniform(-config.rotate_deg, config.rotate_deg, count))
+        turn = np.tile(np.eye(ndim), (count, 1, 1))
+        turn[:, -2, -2] = turn[:, -1, -1] = np.cos(angle)
+        turn[:, -1, -2] = np.sin(angle)
+        turn[:, -2, -1] = -turn[:, -1, -2]
+        matrices = turn @ matrices
+    return matrices
 
 
-def _vary_grey(
-    image: NDArray[np.float32], config: AugmentConfig, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    contrast = rng.uniform(1 - config.contrast, 1 + config.contrast)
-    image = image * np.float32(contrast) + np.float32(
-        rng.uniform(-config.brightness, config.brightness)
-    )
-    if config.noise:
-        spread = np.float32(rng.uniform(0, config.noise))
-        image += spread * rng.standard_normal(image.shape, dtype=np.float32)
-    return image
-
-
-def _linear(channel: NDArray[np.float32], coords: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Interpolate linearly; outside, the image is mirrored without repeating its edge."""
-    return map_coordinates(channel, coords, order=1, mode="mirror", output=np.float32)
-
-
-def _nearest(coords: NDArray[np.float64], shape: Sequence[int]) -> tuple[NDArray[np.intp], ...]:
-    rounded = np.rint(coords).astype(np.intp)
-    return tuple(mirror(index, n) for index, n in zip(rounded, shape, strict=True))
+def _tensor(values: NDArray[np.float64], device: torch.device) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32)).to(device)

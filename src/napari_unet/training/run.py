@@ -17,10 +17,13 @@ from napari_unet.models.device import place
 from napari_unet.models.geometry import measure
 from napari_unet.models.memory import BATCH, PATCH
 from napari_unet.models.registry import build
+from napari_unet.training.ahead import Ahead
 from napari_unet.training.losses import make_loss
-from napari_unet.training.optimisers import make_optimiser, rate_at
+from napari_unet.training.optimisers import lay_out, make_optimiser, rate_at
+from napari_unet.training.patches import Batch, near
 from napari_unet.training.plan import patch_sizes
 from napari_unet.training.sampling import Sampler
+from napari_unet.training.step import Descent
 from napari_unet.training.validation import Score, count_read, settle, validate
 
 if TYPE_CHECKING:
@@ -76,8 +79,17 @@ class Run:
         self.optimiser = make_optimiser(self.network, config.optimiser)
         self.loss = make_loss(config)
         self.batch = config.batch or BATCH[config.model.ndim]
-        self.forward = ranks.divide(self.network, self.batch)
-        self.sampler = Sampler(data.train, self._patch_sizes(), config.oversample)
+        self.sampler = Sampler(data.train, self._patch_sizes(), config.oversample, near(device))
+        # on a CPU a thread has nothing to gain: the network leaves no core idle
+        self.ahead = Ahead(self.draw, overlapped=device.type == "cuda")
+        self.descent = Descent(
+            self.network,
+            ranks.divide(self.network, self.batch),
+            self.loss,
+            self.optimiser,
+            config,
+            self._most_pieces(),
+        )
         self.steps_per_epoch = config.steps_per_epoch or self._one_pass()
         self.step, self.epoch = 0, 0
         self.elapsed_s = 0.0  # time spent working: a pause does not count
@@ -123,30 +135,32 @@ class Run:
             rate = rate_at(self.config.optimiser, self.progress, self.epoch)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            rng = np.random.default_rng([self.config.seed, self.step])
-            arrays = self.sampler.batch(self.batch, self.config.augment, rng)
-            image, truth, weights = (torch.from_numpy(a).to(self.device) for a in arrays)
-            self.network.train()
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(int(rng.integers(2**62)) + self.ranks.rank)  # dropout
-                loss = self.loss(self.forward(image), truth, weights)
-            self.optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            if self.config.optimiser.clip:
-                torch.nn.utils.clip_grad_norm_(
-                    self.network.parameters(), self.config.optimiser.clip
-                )
-            value = float(loss.detach())
+            batch, seed = self.ahead.take(self.step)
+            value = self.descent.take(batch, seed + self.ranks.rank)
             if not math.isfinite(value):
                 raise InputError(
                     "U153",
                     f"the loss is {value} at step {self.step + 1} (rate {rate:.2g})",
                     "lower the learning rate; the last checkpoint is kept",
                 )
-            self.optimiser.step()
             self.step += 1
             self.losses.append(value)
         return Stepped(self.step, self.epoch, value, rate, self.progress, self.left_s)
+
+    def draw(self, step: int) -> tuple[Batch, int]:
+        """Draw the patches of a step, and the seed of its dropout."""
+        rng = np.random.default_rng([self.config.seed, step])
+        batch = self.sampler.batch(self.batch, self.config.augment, rng)
+        return Batch(*(x.to(self.device) for x in batch)), int(rng.integers(2**62))
+
+    def take_notes(self) -> list[str]:
+        """Return what the user should know, once."""
+        notes, self.descent.notes = self.descent.notes, []
+        return notes
+
+    def close(self) -> None:
+        """End what goes on beside the steps; also after what is learned from has changed."""
+        self.ahead.close()
 
     def validate(self) -> Validated:
         """Score the network, keep it if it is the best, and begin the next epoch."""
@@ -174,8 +188,10 @@ class Run:
 
     def take_labels(self, data: TrainingData, pixels: int) -> None:
         """Go on with other labels of the same images, of which so many pixels differ."""
+        self.close()  # patches of the old ones may be on their way
         self.data = data
-        self.sampler = Sampler(data.train, self.sampler.sizes, self.config.oversample)
+        sizes, share = self.sampler.sizes, self.config.oversample
+        self.sampler = Sampler(data.train, sizes, share, near(self.device))
         self.corrections.append({"step": self.step, "pixels": pixels})
         self._settled_at = -1
 
@@ -206,6 +222,7 @@ class Run:
             "corrections": self.corrections,
             "best_score": self.best_score if self.best else None,
             "threads": torch.get_num_threads(),
+            "descent": self.descent.state(),
             "config": self.config.model_dump(mode="json"),
             "split": self.data.split.model_dump(mode="json"),
         }
@@ -226,6 +243,7 @@ class Run:
             slots.setdefault(int(number), {})[key] = torch.from_numpy(array)
         outline = self.optimiser.state_dict()
         self.optimiser.load_state_dict({**outline, "state": slots})
+        lay_out(self.optimiser)
         for settings in self.optimiser.param_groups:
             settings["lr"] = state["rate"]  # until the next step; a validation may come first
         self.best = groups["best"]
@@ -234,6 +252,8 @@ class Run:
         self.elapsed_s = self.saved_at_s = state["elapsed_s"]
         self.losses, self.history = state["losses"], state["history"]
         self.corrections = state.get("corrections", [])
+        if "descent" in state:  # checkpoints of earlier versions have none
+            self.descent.restore(state["descent"])
         torch.set_num_threads(state["threads"])  # sums in another order give other bits
 
     @property
@@ -263,6 +283,13 @@ class Run:
             image = tuple(self.geometry.legal(axis, n + 1) for axis, n in enumerate(image))
         lost = self.geometry.lost
         return image, tuple(n - 2 * b for n, b in zip(image, lost, strict=True))
+
+    def _most_pieces(self) -> int:
+        """Count into how many pieces a batch can be split, and may be where memory runs out."""
+        alone = self.config.model.norm == "batch" and self._coarsest(self.sampler.sizes[0]) == 1
+        most = self.batch // max(2 if alone else 1, self.ranks.world)
+        # all processes must split alike, and memory runs out in one of them
+        return most if self.ranks.world == 1 else min(most, self.config.accumulate)
 
     def _coarsest(self, image: tuple[int, ...]) -> int:
         """Count the pixels of a patch where it is coarsest; a single one has no statistics."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
-from napari_unet.training.augment import Patch, Source, draw_patch
+from napari_unet.training.patches import draw_patches, move_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_unet.config import AugmentConfig
+    from napari_unet.training.augment import Source
+    from napari_unet.training.patches import Batch
 
+CPU = torch.device("cpu")
 KEPT_PLACES = 2**17  # per image and class; more would not change the odds
 
 
@@ -29,10 +33,12 @@ class Sampler:
     sources : sequence of Source
         The training images.
     sizes : pair of tuples of int
-        Sizes of the image patch and of its labelled centre (see `draw_patch`).
+        Sizes of the image patch and of its labelled centre (see `draw_patches`).
     by_class : float
         Share of the patches that are drawn class by class, 0 to 1. Values have no classes: all
         their labelled pixels are alike.
+    device : torch.device
+        Where patches are computed, and left.
     """
 
     def __init__(
@@ -40,8 +46,11 @@ class Sampler:
         sources: Sequence[Source],
         sizes: tuple[tuple[int, ...], tuple[int, ...]],
         by_class: float = 0.5,
+        device: torch.device = CPU,
     ) -> None:
         self.sources = sources
+        self.device = device
+        self._material = move_in(sources, device)
         self.sizes = sizes
         self.by_class = by_class
         self._places: list[tuple[int, NDArray[np.intp]]] = []  # (source, flat indices)
@@ -57,24 +66,18 @@ class Sampler:
         self._by_area = area / area.sum()
         self._by_class = even / even.sum()
 
-    def draw(self, config: AugmentConfig | None, rng: np.random.Generator) -> Patch:
-        """Draw one patch."""
+    def batch(self, count: int, config: AugmentConfig | None, rng: np.random.Generator) -> Batch:
+        """Draw `count` patches, varied as `config` says (None: as they are)."""
+        drawn = [self._draw_place(rng) for _ in range(count)]
+        places = [(self._material[number], centre) for number, centre in drawn]
+        return draw_patches(places, self.sizes, config, rng, self.device)
+
+    def _draw_place(self, rng: np.random.Generator) -> tuple[int, tuple[int, ...]]:
+        """Draw a source, by its number, and one of its labelled pixels."""
         odds = self._by_class if rng.random() < self.by_class else self._by_area
         number, places = self._places[rng.choice(len(odds), p=odds)]
-        source = self.sources[number]
-        centre = np.unravel_index(rng.choice(places), source.weights.shape)
-        return draw_patch(source, [int(c) for c in centre], self.sizes, config, rng)
-
-    def batch(
-        self, count: int, config: AugmentConfig | None, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[np.float32]]:
-        """Draw image (B, C, *S), truth (B, ...) and weights (B, *S') of `count` patches."""
-        patches = [self.draw(config, rng) for _ in range(count)]
-        return (
-            np.stack([p.image for p in patches]),
-            np.stack([p.truth for p in patches]),
-            np.stack([p.weights for p in patches]),
-        )
+        shape = self.sources[number].weights.shape
+        return number, tuple(int(c) for c in np.unravel_index(rng.choice(places), shape))
 
 
 def _labelled_places(

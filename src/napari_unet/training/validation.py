@@ -145,8 +145,7 @@ def settle(
     rng = np.random.default_rng(list(seed))
     with torch.no_grad():
         for _ in range(max(1, SETTLING // batch)):
-            image, _, _ = sampler.batch(batch, None, rng)
-            network(torch.from_numpy(image).to(device))
+            network(sampler.batch(batch, None, rng).image.to(device))
     for m, momentum in zip(norms, momenta, strict=True):
         m.momentum = momentum
 

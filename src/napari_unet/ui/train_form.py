@@ -25,8 +25,8 @@ from napari_unet.ui.form import Form, validate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-PLAIN = ("normalisation", "spacing", "plan", "patch", "batch", "oversample", "steps_per_epoch",
-         "validation", "seed", "device", "threads")  # fmt: skip
+PLAIN = ("normalisation", "spacing", "plan", "patch", "batch", "accumulate", "oversample",
+         "steps_per_epoch", "validation", "seed", "device", "precision", "threads")  # fmt: skip
 PER_AXIS = ("halvings", "flat")  # one number for each axis of space
 MEANING: Mapping[tuple[str, str], str] = {
     ("auto", "background"): "0 is background; whether the other numbers are objects or classes is "
@@ -136,7 +136,7 @@ class TrainForm(QObject):
     def _on_recipe(self, name: str) -> None:
         """Take the settings of a recipe, but what the user said about labels and space stays."""
         fields = [self.labels.field(key) for key in ("ignore", "ridge")]
-        fields += [self.plain.field(key) for key in ("seed", "device", "threads")]
+        fields += [self.plain.field(key) for key in ("seed", "device", "precision", "threads")]
         kept = [field.value for field in fields]  # as typed, be it right or wrong
         space = {"ndim": self.network.settings["ndim"]}
         self.value = TrainConfig.from_recipe(name, labels=self.meaning.settings, model=space)
