@@ -5,7 +5,7 @@
 
 Times are those of the processor, summed over threads: ratios of medians of interleaved repeats, so
 they carry over between machines and tell the same while other programs run; seconds are of this
-machine. Two threads take about half as long by the clock. Where the usual way would take minutes, it is measured on some of
+machine. Where the usual way would take minutes, it is measured on some of
 the objects, neighbours of one another, and extrapolated, and the table says so; the largest error
 is then the difference of both ways on these objects alone.
 """
