@@ -14,6 +14,7 @@ import copy
 import statistics
 import time
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,25 +82,23 @@ class Way:
         return statistics.median(map(sum, self.seconds[1:]))
 
 
-def all_ways(config: TrainConfig) -> dict[str, Way]:
+def all_ways(config: TrainConfig, *, halved: bool) -> dict[str, Way]:
     """Return ways to take a step, that of training first."""
     torch.manual_seed(0)
     plain = build(config.model)
-    placed = place(copy.deepcopy(plain), CPU, config.model.ndim)
-    other, halved = copy.deepcopy(plain), copy.deepcopy(placed)
-    slow = torch.optim.AdamW(other.parameters(), lr=1e-3, weight_decay=1e-3)
-    return {
+    placed, other = (place(copy.deepcopy(plain), CPU, config.model.ndim) for _ in range(2))
+    slow = torch.optim.AdamW(plain.parameters(), lr=1e-3, weight_decay=1e-3)
+    ways = {
         "used": Way(placed, make_optimiser(placed, config.optimiser)),
-        "plain": Way(other, slow),
-        "bfloat16": Way(
-            halved,
-            make_optimiser(halved, config.optimiser),
-            lambda: torch.autocast("cpu", torch.bfloat16),
-        ),
+        "plain": Way(plain, slow),
     }
+    if halved:
+        cast = partial(torch.autocast, "cpu", torch.bfloat16)
+        ways["bfloat16"] = Way(other, make_optimiser(other, config.optimiser), cast)
+    return ways
 
 
-def measure(ndim: int, repeats: int) -> dict[str, Any]:
+def measure(ndim: int, repeats: int, *, halved: bool) -> dict[str, Any]:
     """Return the row of one dimension."""
     edge, count, shape = CASES[ndim]
     config = TrainConfig.from_recipe("quick", model={"ndim": ndim})
@@ -108,7 +107,7 @@ def measure(ndim: int, repeats: int) -> dict[str, Any]:
     truth = (image[0] > 0.7).astype(np.uint16)
     source = Source(image, truth, np.ones(shape, np.float32), "noise")
     sampler = Sampler([source], ((edge,) * ndim,) * 2)
-    loss, ways, drawing = make_loss(config), all_ways(config), []
+    loss, ways, drawing = make_loss(config), all_ways(config, halved=halved), []
     for turn in range(repeats + 1):
         start = time.process_time()
         batch = sampler.batch(count, config.augment, np.random.default_rng(turn))
@@ -135,12 +134,13 @@ def main() -> None:
     parser.add_argument("--ndim", default="1,2,3")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--bfloat16", action="store_true", help="that as well: slow on many CPUs")
     parser.add_argument("--out", type=Path, help="a JSON file that rows are written to")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     rows = []
     for ndim in map(int, arguments.ndim.split(",")):
-        rows.append(measure(ndim, arguments.repeats))
+        rows.append(measure(ndim, arguments.repeats, halved=arguments.bfloat16))
         if arguments.out:
             keep(arguments.out, rows[-1])
     print(step_table(rows))
