@@ -78,10 +78,11 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
-class Parted:
-    """What a training holds out to validate: a `SplitCard` as JSON."""
+class Prepared:
+    """A training has read its images: what the labels are, and what is held out of them."""
 
-    split: Mapping[str, Any]
+    kind: str  # instances, classes or regression
+    split: Mapping[str, Any]  # a `SplitCard` as JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ class Failed:
 
 
 Event = (
-    Ready | Beat | Started | Noted | Stepped | Validated | Saved | Parted | Previewed
+    Ready | Beat | Started | Noted | Stepped | Validated | Saved | Prepared | Previewed
     | Doubted | Corrected | TileDone | Advanced | Compared | Finished | Stopped | Failed
 )  # fmt: skip
 TrainEvent = (
@@ -183,7 +184,7 @@ TrainEvent = (
     | Stepped
     | Validated
     | Saved
-    | Parted
+    | Prepared
     | Previewed
     | Doubted
     | Corrected

@@ -11,7 +11,7 @@ import torch
 
 from napari_unet.arrays.writing import check_writable
 from napari_unet.config import REGRESSION, InputError, TrainConfig
-from napari_unet.events import Finished, Noted, Parted, Saved, Started
+from napari_unet.events import Finished, Noted, Prepared, Saved, Started
 from napari_unet.library.checkpoints import FOLDER as CHECKPOINTS
 from napari_unet.library.checkpoints import load_checkpoint
 from napari_unet.library.folders import CARD, WEIGHTS, read_card, read_tensors, verify
@@ -89,7 +89,8 @@ def train(
     """
     run, notes = prepare(config, pairs, folder, parent, resume=resume, split=split, ranks=ranks)
     yield from _tell(run, Started(run.total_steps))
-    yield from _tell(run, Parted(run.data.split.model_dump(mode="json")))
+    kind, split_card = run.config.labels.kind, run.data.split.model_dump(mode="json")
+    yield from _tell(run, Prepared(kind, split_card))
     for note in notes:
         yield from _tell(run, Noted(note))
     for doubt in find_doubts(run.data):

@@ -26,6 +26,7 @@ class DiagnosisLine(QWidget):
         self.words.setTextFormat(Qt.TextFormat.PlainText)
         self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.button = QPushButton()
+        self.button.setToolTip("Do it now.")
         self.button.clicked.connect(self._on_clicked)
         self._remedy: Remedy | None = None
         column = QVBoxLayout(self)

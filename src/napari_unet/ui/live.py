@@ -67,8 +67,10 @@ class Live(QObject):
         self.viewer, self._scratch = viewer, scratch
         self.enabled = True
         self._job, self._axes, self._ndim, self._labels = "", "", 2, LabelConfig()
+        self.kind = ""  # of the labels, as the training reads them
         self.painted = Painted(self)  # what the training learns from
         self._pairs: list[Watched] = []
+        self._waiting = False  # the user looks elsewhere and has not seen the answer
         self._others: dict[object, ArrayRef] = {}  # images that are not trained on
         self._places: dict[str, tuple[Place, int]] = {}  # of the image, by folder of answers
         self._shown: tuple[Any, tuple[int, ...], int] | None = None  # as it came; start; pair
@@ -88,6 +90,7 @@ class Live(QObject):
     ) -> None:
         """Follow a training on images and labels (or targets); `axes` are those of the images."""
         self._job, self._axes, self._labels = order.job, axes, order.config.labels
+        self.kind = self._labels.kind
         self._ndim = order.config.model.ndim
         self._pairs = [
             Watched(
@@ -171,7 +174,9 @@ class Live(QObject):
         if labels is None or layer.data.shape != before.shape:
             return 0
         self._shown = layer.data.copy(), start, pair
-        return take_over(labels, layer.data, before, start, self._labels)
+        return take_over(
+            labels, layer.data, before, start, self._labels.model_copy(update={"kind": self.kind})
+        )
 
     def _looked_at(self) -> Layer | None:
         """Return the topmost image that is visible and that the network can take."""
@@ -196,6 +201,7 @@ class Live(QObject):
         point = tuple(pixels[axis] for axis in result_axes(self._axes, self._ndim))
         out = self._scratch / f"live-{self._job}-{layer.unique_id}"
         self._places[out.name] = place, pair
+        self._waiting = True
         self.ordered.emit(Focus(job=self._job, point=point, image=image, pair=pair, out=str(out)))
 
     def _on_stored(self, found: tuple[object, ArrayRef]) -> None:
@@ -205,7 +211,8 @@ class Live(QObject):
 
     def _on_read(self, read: tuple[str, list[Shown]]) -> None:
         self._fresh = read
-        self._pace.ask()
+        self._pace.ask(soon=self._waiting)
+        self._waiting = False
 
     def _on_due(self) -> None:
         (folder, arrays), self._fresh = self._fresh or ("", []), None

@@ -26,18 +26,24 @@ class Pace(QObject):
         self._began_s = 0.0
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(SHORTEST_MS)
+        self._interval_ms = SHORTEST_MS
+        self.hurried = False  # nothing else goes on: every picture comes soon
         self._timer.timeout.connect(self._on_time)
 
     @property
     def interval_ms(self) -> int:
         """Until the next picture, from the moment that somebody asks for it."""
-        return int(self._timer.interval())
+        return self._interval_ms
 
-    def ask(self) -> None:
-        """Ask for a picture; who asks while another waits gets the same one."""
-        if not self._timer.isActive():
-            self._timer.start()
+    def ask(self, *, soon: bool = False) -> None:
+        """Ask for a picture; who asks while another waits gets the same one.
+
+        `soon` is for what the user waits for: then it does not matter how long the last one took.
+        """
+        if (soon or self.hurried) and self._timer.remainingTime() not in range(SHORTEST_MS + 1):
+            self._timer.start(SHORTEST_MS)
+        elif not self._timer.isActive():
+            self._timer.start(self._interval_ms)
 
     def _on_time(self) -> None:
         self._began_s = time.perf_counter()
@@ -46,7 +52,7 @@ class Pace(QObject):
 
     def _on_painted(self) -> None:
         spent_ms = 1000 * (time.perf_counter() - self._began_s)
-        self._timer.setInterval(interval_ms(spent_ms))
+        self._interval_ms = interval_ms(spent_ms)
 
 
 def interval_ms(spent_ms: float) -> int:

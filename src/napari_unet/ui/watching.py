@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QWidget
 
-from napari_unet.events import Corrected, Doubted, Parted, Previewed, Started
+from napari_unet.events import Corrected, Doubted, Prepared, Previewed, Started
 from napari_unet.ui.layers import find_layer, source_of, truth_axes
 from napari_unet.ui.live import Live
 from napari_unet.ui.showing import show_anew
@@ -103,8 +103,8 @@ class Watching(QWidget):
             case Started():
                 self.show()
                 self.live.begin(order, self._chosen, self._axes)
-            case Parted(split=split):
-                self._split = split
+            case Prepared(kind=kind, split=split):
+                self.live.kind, self._split = kind, split
             case Previewed() | Doubted():
                 self.live.take(event)
             case Corrected(pixels=pixels):
