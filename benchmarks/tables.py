@@ -136,6 +136,15 @@ LARGE: Columns = {
 }
 
 
+WINDOW: Columns = {
+    "while": lambda run: run["phase"],
+    "half of all": lambda run: f"{run['p50']:.1f} ms",
+    "99 %": lambda run: f"{run['p99']:.1f} ms",
+    "99.9 %": lambda run: f"{run['p999']:.0f} ms",
+    "worst": lambda run: f"{run['worst']:.0f} ms",
+}
+
+
 def tiny(number: float) -> str:
     """Write a number far below 1, or 0 where it is exactly that."""
     return f"{number:.1e}" if number else "0"
@@ -239,6 +248,13 @@ def large_table(runs: Sequence[Run]) -> str:
     return markdown(LARGE, runs)
 
 
+def window_table(runs: Sequence[Run]) -> str:
+    """Set one row for each phase, in the order they were measured."""
+    lines = [list(WINDOW), ["---"] * len(WINDOW)]
+    lines += [[cell(run) for cell in WINDOW.values()] for run in runs]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
 def read_results(paths: Iterable[Path]) -> list[Run]:
     """Read the runs of all files, one after the other."""
     return [run for path in paths for run in json.loads(path.read_text(encoding="utf-8"))]
@@ -266,6 +282,7 @@ TABLES: Mapping[str, Callable[[Sequence[Run]], str]] = {
     "tiling": tiling_table,
     "large": large_table,
     "backends": backends_table,
+    "window": window_table,
     "augment": augment_table,
     "step": step_table,
 }

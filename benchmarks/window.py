@@ -121,7 +121,7 @@ def measure(edge: int, seconds: float, turns: int) -> Results:
     viewer.window.resize(1400, 900)
     demo = Demo(viewer, load_lesson("cells"), Path(tempfile.mkdtemp()))
     demo.show_training_images()
-    folder = demo.train(8)
+    folder = demo.train(15)
     for layer in list(viewer.layers)[2:]:
         layer.visible = False
     viewer.add_image(touching_cells((edge, edge), seed=7)[0], name="large image")

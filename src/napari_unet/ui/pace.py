@@ -7,6 +7,8 @@ import time
 from qtpy.QtCore import QObject, QTimer, Signal
 
 SHORTEST_MS, LONGEST_MS = 250, 10_000  # between two pictures
+PAINTED_MS = 150  # by then a picture is on the screen
+PROBE_MS = 5
 FRAME_MS = 16  # a delay that nobody feels
 PATIENCE = 100  # pictures that take longer may delay one in a hundred moments
 
@@ -14,8 +16,8 @@ PATIENCE = 100  # pictures that take longer may delay one in a hundred moments
 class Pace(QObject):
     """Calls for one picture of all that is new, at a pace that leaves the window fluid.
 
-    Every change in a dock paints the whole window, which takes a millisecond on a graphics card
-    and tens of them without one. Bar, curves and layers of a dock therefore wait for the same
+    Every change in a dock paints the whole window, which takes tens of milliseconds where there
+    is no graphics card. Bar, curves and layers of a dock therefore wait for the same
     moment, and that moment comes the later, the longer the last picture took.
     """
 
@@ -23,12 +25,15 @@ class Pace(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._began_s = 0.0
+        self._began_s = self._heard_s = self._longest_s = 0.0
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._interval_ms = SHORTEST_MS
         self.hurried = False  # nothing else goes on: every picture comes soon
         self._timer.timeout.connect(self._on_time)
+        self._probe = QTimer(self)
+        self._probe.setInterval(PROBE_MS)
+        self._probe.timeout.connect(self._on_probed)
 
     @property
     def interval_ms(self) -> int:
@@ -46,13 +51,19 @@ class Pace(QObject):
             self._timer.start(self._interval_ms)
 
     def _on_time(self) -> None:
-        self._began_s = time.perf_counter()
+        self._began_s = self._heard_s = time.perf_counter()
+        self._longest_s = 0.0
         self.due.emit()
-        QTimer.singleShot(0, self._on_painted)  # after what was posted meanwhile
+        self._probe.start()
 
-    def _on_painted(self) -> None:
-        spent_ms = 1000 * (time.perf_counter() - self._began_s)
-        self._interval_ms = interval_ms(spent_ms)
+    def _on_probed(self) -> None:
+        """Measure for how long the window did nothing else; painting comes a little later."""
+        now_s = time.perf_counter()
+        self._longest_s = max(self._longest_s, now_s - self._heard_s)
+        self._heard_s = now_s
+        if 1000 * (now_s - self._began_s) > PAINTED_MS:
+            self._probe.stop()
+            self._interval_ms = interval_ms(1000 * self._longest_s)
 
 
 def interval_ms(spent_ms: float) -> int:
