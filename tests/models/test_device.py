@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unet.config import InputError
-from napari_unet.models.device import choose_device, is_out_of_memory, list_devices
+from napari_unet.config import InputError, ModelConfig
+from napari_unet.models.device import choose_device, is_out_of_memory, list_devices, place
+from napari_unet.models.registry import build
 
 
 def test_auto_is_a_device_that_works() -> None:
@@ -67,3 +68,14 @@ def test_the_cpu_stands_last_and_every_device_has_a_title() -> None:
     assert there[-1].name == "cpu"
     assert all(device.title and choose_device(device.name) for device in there)
     assert there[-1].memory_gib > 0
+
+
+@pytest.mark.parametrize(("base", "last"), [(2, False), (8, True)])
+def test_narrow_strided_projections_stay_in_the_plain_layout(base: int, last: bool) -> None:
+    """With channels last the backward pass of torch 2.13 ends the process after some steps."""
+    config = ModelConfig(architecture="residual", variant="zhang2018", base=base, depth=1)
+    network = place(build(config), torch.device("cpu"), 2)
+    kernels = [p for p in network.parameters() if p.ndim == 4 and min(p.shape) > 1]
+    assert kernels
+    stored_last = [p.is_contiguous(memory_format=torch.channels_last) for p in kernels]
+    assert all(stored_last) if last else not any(stored_last)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 GIB = 2**30
+NARROW = 8  # channels, see `_is_unsafe`
 LAYOUT: Mapping[int, torch.memory_format] = {  # by dimension
     1: torch.contiguous_format,
     2: torch.channels_last,
@@ -74,8 +75,23 @@ def place(network: nn.Module, device: torch.device, ndim: int) -> nn.Module:
     Channels last takes about 0.7 of the time of the plain layout (in 3-D, 0.8 to apply and 0.65
     to train); the numbers of a result differ by rounding only.
     """
-    network.to(memory_format=LAYOUT[ndim])  # type: ignore[call-overload] # torch's stub lacks it
+    if not (device.type == "cpu" and _is_unsafe(network)):
+        network.to(memory_format=LAYOUT[ndim])  # type: ignore[call-overload] # torch's stub lacks it
     return network.to(device)
+
+
+def _is_unsafe(network: nn.Module) -> bool:
+    """Whether channels last would let the backward pass write beyond its memory on a CPU.
+
+    torch 2.13 does so in a 1x1 convolution with a stride and fewer than 8 channels: after some
+    steps the process dies. Shown by a loop over such a convolution alone.
+    """
+    return any(
+        getattr(m, "in_channels", NARROW) < NARROW
+        and max(getattr(m, "kernel_size", (2,))) == 1
+        and max(getattr(m, "stride", (1,))) > 1
+        for m in network.modules()
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
