@@ -145,6 +145,16 @@ WINDOW: Columns = {
 }
 
 
+SPARSE: Columns = {
+    "labelled": lambda run: f"{run['share']:.0%}, {run['labelled_px']:,} pixels",
+    "steps": lambda run: f"{run['steps']:,}",
+    "CPU min": lambda run: f"{run['train_cpu_s'] / 60:.1f}",
+    "F-score of membrane": lambda run: f"{run['membrane_f']:.4f}",
+    "F-score of inside": lambda run: f"{run['inside_f']:.4f}",
+    "pixel error": lambda run: f"{run['pixel_error']:.4f}",
+}
+
+
 def tiny(number: float) -> str:
     """Write a number far below 1, or 0 where it is exactly that."""
     return f"{number:.1e}" if number else "0"
@@ -250,8 +260,18 @@ def large_table(runs: Sequence[Run]) -> str:
 
 def window_table(runs: Sequence[Run]) -> str:
     """Set one row for each phase, in the order they were measured."""
-    lines = [list(WINDOW), ["---"] * len(WINDOW)]
-    lines += [[cell(run) for cell in WINDOW.values()] for run in runs]
+    return rows_in_order(WINDOW, runs)
+
+
+def sparse_table(runs: Sequence[Run]) -> str:
+    """Set one row for each share of labelled pixels, the smallest first."""
+    return rows_in_order(SPARSE, sorted(runs, key=lambda run: run["share"]))
+
+
+def rows_in_order(columns: Columns, runs: Sequence[Run]) -> str:
+    """Set runs as a Markdown table, in the order they come."""
+    lines = [list(columns), ["---"] * len(columns)]
+    lines += [[cell(run) for cell in columns.values()] for run in runs if "failed" not in run]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
@@ -283,6 +303,7 @@ TABLES: Mapping[str, Callable[[Sequence[Run]], str]] = {
     "large": large_table,
     "backends": backends_table,
     "window": window_table,
+    "sparse": sparse_table,
     "augment": augment_table,
     "step": step_table,
 }

@@ -312,11 +312,11 @@ def test_a_pair_is_drawn_as_often_as_its_share_says() -> None:
     pairs[1] = (pairs[1][0] * 20 + 1000, pairs[1][1])  # sizes and intensities differ
     data = load_data(settings(validation=0, shares=(1, 2, 8)), pairs)
     assert max(s.image.max() for s in data.train) < 5  # all alike to the network
-    sampler = Sampler(data.train, ((8, 8), (8, 8)), by_class=0)
-    rng, n = np.random.default_rng(0), 3000
     for k, source in enumerate(data.train):
         source.image[:] = k
-    drawn = [round(float(sampler.draw(None, rng).image.mean())) for _ in range(n)]
+    sampler, n = Sampler(data.train, ((8, 8), (8, 8)), by_class=0), 3000
+    batch = sampler.batch(n, None, np.random.default_rng(0))
+    drawn = batch.image.mean(dim=(1, 2, 3)).round().int().numpy()
     np.testing.assert_allclose(np.bincount(drawn) / n, np.array([1, 4, 4]) / 9, atol=0.03)
 
 
