@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX"),
     pytest.mark.skipif(not dist.is_gloo_available(), reason="a torch without gloo"),
 ]
-LONG = 100  # seconds, on a busy machine
+LONG = 240  # seconds, on a busy machine
 
 
 def launch(*words: object) -> subprocess.Popen[str]:
