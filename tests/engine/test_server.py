@@ -42,6 +42,7 @@ from napari_unet.events import (
     Failed,
     Finished,
     Noted,
+    Prepared,
     Previewed,
     Ready,
     Saved,
@@ -117,8 +118,11 @@ def test_a_training_tells_its_story_and_leaves_a_model(
     events = shared.run(training("a", tmp_path / "m"))
     assert isinstance(events[0], Started)
     assert events[0].total == 6
+    assert isinstance(events[1], Prepared)
+    assert events[1].kind == "instances"
+    assert events[1].split == read_card(tmp_path / "m").training["split"]
     notes = [event for event in events if isinstance(event, Noted)]
-    rest = kinds(events[1 + len(notes) :])
+    rest = kinds(events[2 + len(notes) :])
     epoch = ["Stepped"] * 3 + ["Validated", "Saved"]
     assert rest == [*epoch, *epoch, "Saved", "Finished"]
     assert events[-1].path == str(tmp_path / "m")

@@ -124,7 +124,9 @@ def test_short_of_memory_the_same_step_is_taken_in_pieces(error: BaseException) 
 def test_what_one_patch_alone_cannot_is_told() -> None:
     config = config_for("dice")
     descent = descent_for(config)
-    descent.network = descent.compute = ShortOfMemory(descent.network, 0, MemoryError("of one patch"))
+    descent.network = descent.compute = ShortOfMemory(
+        descent.network, 0, MemoryError("of one patch")
+    )
     with pytest.raises(MemoryError, match="of one patch"):
         descent.take(batch_for(config), 7)
     assert descent.pieces == 5
@@ -133,7 +135,9 @@ def test_what_one_patch_alone_cannot_is_told() -> None:
 def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
     config = config_for("dice")
     descent = descent_for(config)
-    descent.network = descent.compute = ShortOfMemory(descent.network, 0, RuntimeError("shapes differ"))
+    descent.network = descent.compute = ShortOfMemory(
+        descent.network, 0, RuntimeError("shapes differ")
+    )
     with pytest.raises(RuntimeError, match="shapes differ"):
         descent.take(batch_for(config), 7)
     assert descent.pieces == 1
