@@ -60,7 +60,7 @@ def main(seconds: float) -> None:
     dock.folder.setText(str(demo.out))
     dock.train_button.click()
     demo.wait("live view", lambda: find_marked(viewer, {"live": "view"}) is not None, dock)
-    demo.wait("validations", lambda: len(dock.training.history) > 11, dock, seconds)
+    demo.wait("validations", lambda: len(dock.training.history) > 7, dock, seconds)
     dock.progress.pause_button.click()
     dock.watching.next_button.click()
     demo.wait("doubt", lambda: find_marked(viewer, {"live": "next"}) is not None, dock)

@@ -206,6 +206,11 @@ def from_line(line: str | bytes) -> tuple[str, Event]:
     record = json.loads(line)
     try:
         job, kind = record.pop("job"), _KINDS[record.pop("event")]
-        return job, kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items()})
+        return job, kind(**{name: _frozen(value) for name, value in record.items()})
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not an event: {line!r}") from error
+
+
+def _frozen(value: Any) -> Any:
+    """Turn lists, which is what JSON makes of tuples, into tuples again, however deep."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -10,7 +10,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import psutil
 import pytest
 import zarr
 
@@ -18,12 +17,10 @@ from napari_unet.arrays.files import open_picture
 from napari_unet.config import ModelConfig, PredictConfig
 from napari_unet.engine.jobs import (
     LIMIT_BYTES,
-    Ask,
     Cancel,
     CheckJob,
     CheckTilesJob,
     CompareJob,
-    Correct,
     DescribeJob,
     Focus,
     Pause,
@@ -33,17 +30,13 @@ from napari_unet.engine.jobs import (
     SamplesJob,
     TrainJob,
 )
-from napari_unet.engine.server import NICENESS
 from napari_unet.events import (
     Beat,
     Compared,
-    Corrected,
-    Doubted,
     Failed,
     Finished,
     Noted,
     Prepared,
-    Previewed,
     Ready,
     Saved,
     Started,
@@ -101,15 +94,6 @@ def test_ready_comes_first_and_beats_come_once_a_second(start: Callable[[], Clie
     os.kill(client.process.pid, signal.SIGINT)  # Ctrl-C in the terminal of the viewer
     client.wait_for(Beat)
     assert client.end() == 0
-
-
-def test_the_window_comes_first(shared: Client) -> None:
-    shared.run(DescribeJob(job="awake", config=SMALL))
-    own, engine = psutil.Process(), psutil.Process(shared.process.pid)
-    if sys.platform == "win32":
-        assert engine.nice() == psutil.BELOW_NORMAL_PRIORITY_CLASS
-    else:
-        assert engine.nice() == min(own.nice() + NICENESS, 19)
 
 
 def test_a_training_tells_its_story_and_leaves_a_model(
@@ -313,33 +297,6 @@ def test_a_paused_job_holds_and_beats_go_on(
     shared.wait_for(Stepped, job="a")
     shared.send(Pause(job="a"), Cancel(job="a"))
     assert isinstance(shared.finish("a")[-1], Stopped)
-
-
-def test_a_paused_training_answers_and_takes_no_step(
-    shared: Client, training: Training, pairs: Pairs, tmp_path: Path
-) -> None:
-    image, labels = pairs[0]
-    shared.send(training("asked", tmp_path / "m", **LONG))
-    shared.wait_for(Stepped, job="asked")
-    shared.send(
-        Pause(job="asked"),
-        Focus(job="asked", point=(20, 20)),  # of no image: nothing to show
-        Focus(job="asked", point=(20, 20), image=image, out=str(tmp_path)),
-        Ask(job="asked", about="loss", out=str(tmp_path)),
-        Ask(job="asked", about="doubt"),
-        Correct(job="asked", pairs=tuple((image, labels) for image, _ in pairs)),
-        Correct(job="asked", pairs=((image, labels), pairs[1])),
-    )
-    told = [shared.wait_for(kind, job="asked") for kind in (Previewed, Previewed, Doubted)]
-    assert [told[0].about, told[1].about] == ["view", "loss"]
-    assert len(told[2].places) == len(told[2].doubts) > 0
-    step = told[0].step
-    assert shared.wait_for(Noted, Corrected, job="asked")
-    assert shared.wait_for(Noted, Corrected, job="asked").step == step
-    shared.send(Resume(job="asked"))
-    assert shared.wait_for(Stepped, job="asked").step == step + 1
-    shared.send(Cancel(job="asked"))
-    assert isinstance(shared.finish("asked")[-1], Stopped)
 
 
 def test_jobs_wait_for_their_turn(shared: Client, training: Training, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MOST_PLANES = 400  # of a box in a volume that are drawn, evenly spread over it
 HELD_OUT, GAP = "held out", "gap"
-COLOURS = {HELD_OUT: WRITE, GAP: READ}
+COLOURS: Mapping[str, str] = {HELD_OUT: WRITE, GAP: READ}
 
 
 def split_layer(
