@@ -28,6 +28,10 @@ OF_TYPE = {
     "bool": st.booleans(),
     "str": st.text(),
     "tuple[int, ...]": st.lists(counts, max_size=5).map(tuple),
+    "tuple[float, ...]": st.lists(numbers, max_size=5).map(tuple),
+    "tuple[tuple[int, ...], ...]": st.lists(
+        st.lists(counts, max_size=4).map(tuple), max_size=3
+    ).map(tuple),
     "Mapping[str, str]": st.dictionaries(st.text(), st.text(), max_size=3),
     "Mapping[str, float]": scores,
     "Mapping[str, Mapping[str, float]]": st.dictionaries(st.text(), scores, max_size=3),

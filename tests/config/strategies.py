@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from hypothesis import strategies as st
 
-from napari_unet.config import ARCHITECTURES, LOSSES, OPTIONS, RECIPES, Config, ModelConfig
+from napari_unet.config import (
+    ARCHITECTURES,
+    LOSSES,
+    OPTIONS,
+    RECIPES,
+    Config,
+    ModelConfig,
+    TrainConfig,
+)
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -23,15 +31,18 @@ FREE = {
     "loss": st.sampled_from(sorted(LOSSES)),
     "recipe": st.sampled_from([*RECIPES, "custom"]),
 }
+RUN = {  # of a training: what must fit the network, or one another
+    "spacing": st.none() | st.just("first"),
+    "fold": st.none(),
+}
 
 
 def configs(kind: type[Config]) -> st.SearchStrategy[dict[str, Any]]:
     """Draw the settings of `kind`, some of them left at their defaults."""
     if kind is ModelConfig:
         return networks()
-    return st.fixed_dictionaries(
-        {}, optional={n: values(n, f) for n, f in kind.model_fields.items()}
-    )
+    fields = {n: values(n, f) for n, f in kind.model_fields.items()}
+    return st.fixed_dictionaries({}, optional=fields | (RUN if kind is TrainConfig else {}))
 
 
 @st.composite

@@ -185,9 +185,8 @@ class TrainConfig(Config):
     )
     spacing: tuple[Annotated[float, Field(gt=0)], ...] | Literal["first"] | None = Field(
         "first",
-        description="Size of the pixels that the network sees, in µm, Z, Y, X. first: that "
-        "of the model it is tuned from, or of the first image; images of other known sizes are "
-        "resampled. None: all as they are.",
+        description="Size of pixels that the network sees, in µm (Z, Y, X); other images are "
+        "resampled. first: of the parent or the first image. None: as they are.",
     )
     plan: Literal["fixed", "axes", "full"] = Field(
         "axes",

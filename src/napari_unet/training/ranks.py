@@ -8,6 +8,7 @@ the first process writes and speaks.
 
 from __future__ import annotations
 
+import gc
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -159,6 +160,8 @@ def joined() -> Iterator[Ranks]:
             f"another of the {world} processes has ended: {str(error).splitlines()[0]}",
             "see what it said; --resume goes on from the last checkpoint",
         ) from error
+    gc.collect()  # networks that the group still serves
+    dist.barrier()  # nobody leaves while another still talks: gloo ends such a process
     dist.destroy_process_group()  # after an error the process ends anyway, without waiting
 
 
