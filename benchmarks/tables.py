@@ -269,9 +269,13 @@ def sparse_table(runs: Sequence[Run]) -> str:
 
 
 def rows_in_order(columns: Columns, runs: Sequence[Run]) -> str:
-    """Set runs as a Markdown table, in the order they come."""
+    """Set runs as a Markdown table, in the order they come; one that failed has its reason."""
     lines = [list(columns), ["---"] * len(columns)]
-    lines += [[cell(run) for cell in columns.values()] for run in runs if "failed" not in run]
+    for run in runs:
+        if "failed" in run:
+            lines.append([run["name"], run["failed"], *[""] * (len(columns) - 2)])
+        else:
+            lines.append([cell(run) for cell in columns.values()])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
