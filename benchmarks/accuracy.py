@@ -119,13 +119,13 @@ def identify(dataset: str, architecture: str, border: str) -> dict[str, str]:
 
 
 def learn(
-    config: TrainConfig, pairs: Sequence[tuple[Path, Path]], folder: Path
+    config: TrainConfig, pairs: Sequence[Any], folder: Path, parent: Path | None = None
 ) -> dict[str, float]:
     """Train, telling on stderr how it goes; return steps and seconds, without those to prepare."""
     name = f"{config.model.architecture} w0={config.weights.w0:g}"
     cpu_s = wall_s = 0.0
     step, epochs, progress = 0, 0, 0.0
-    for event in napari_unet.train(config, pairs, folder):
+    for event in napari_unet.train(config, pairs, folder, parent=parent):
         match event:
             case Started():
                 cpu_s, wall_s = time.process_time(), time.perf_counter()

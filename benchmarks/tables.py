@@ -145,6 +145,25 @@ WINDOW: Columns = {
 }
 
 
+MINUTES: Columns = {
+    "minutes": lambda run: f"{run['minutes']:g}",
+    "border term": TRAINING["border term"],
+    "start": lambda run: {"scratch": "random", "tissue": "model of tissue"}[run["start"]],
+    "steps": TRAINING["steps"],
+    "CPU min": TRAINING["CPU min"],
+    "Dice of foreground": ACCURACY["dsb2018"]["Dice of foreground"],
+    "object F1": ACCURACY["dsb2018"]["object F1"],
+    "found / missed / invented": ACCURACY["dsb2018"]["found / missed / invented"],
+}
+CELLS: Columns = {
+    "minutes": lambda run: f"{run['minutes']:g}",
+    "steps": TRAINING["steps"],
+    "CPU min": TRAINING["CPU min"],
+    "frames to train / to test": lambda run: " / ".join(map(str, run["frames"])),
+    "true cells": lambda run: str(run["cells"]),
+    "SEG": lambda run: f"{run['seg']:.4f}",
+    "F1 at half overlap": lambda run: f"{run['f1']:.4f}",
+}
 SPARSE: Columns = {
     "labelled": lambda run: f"{run['share']:.0%}, {run['labelled_px']:,} pixels",
     "steps": lambda run: f"{run['steps']:,}",
@@ -173,10 +192,9 @@ def share(part: int, whole: int) -> str:
 def markdown(columns: Columns, runs: Iterable[Run]) -> str:
     """Set `runs` as a Markdown table; a run that failed has its reason in the second column."""
     lines = [list(columns), ["---"] * len(columns)]
-    for run in sorted(runs, key=place):
+    for run in runs:
         if "failed" in run:
-            first = ", ".join(run[key] for key in ("architecture", "border") if key in run)
-            lines.append([first, run["failed"], *[""] * (len(columns) - 2)])
+            lines.append([run["name"], run["failed"], *[""] * (len(columns) - 2)])
         else:
             lines.append([cell(run) for cell in columns.values()])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
@@ -205,19 +223,21 @@ def tables_of(datasets: Mapping[str, Columns], runs: Sequence[Run]) -> str:
     for dataset, columns in datasets.items():
         mine = [run for run in runs if run["dataset"] == dataset]
         if mine:
-            parts.append(f"`{dataset}`:\n\n{markdown(columns, mine)}")
+            parts.append(f"`{dataset}`:\n\n{markdown(columns, sorted(mine, key=place))}")
     return "\n\n".join(parts)
 
 
 def tiling_table(runs: Sequence[Run]) -> str:
     """Set one row for each network and way."""
-    return markdown(TILING, runs)
+    return markdown(TILING, sorted(runs, key=place))
 
 
 def backends_table(runs: Sequence[Run]) -> str:
     """Set one row for each network: time over that of the plain one, and its difference."""
     ways = dict.fromkeys(way for run in runs for way in run["ratios"])
-    return markdown({**NETWORK, **{way: partial(ratio, way) for way in ways}}, runs)
+    return markdown(
+        {**NETWORK, **{way: partial(ratio, way) for way in ways}}, sorted(runs, key=place)
+    )
 
 
 def ratio(way: str, run: Run) -> str:
@@ -231,7 +251,7 @@ def augment_table(runs: Sequence[Run]) -> str:
     """Set one row for each dimension: the times of others over ours."""
     ways = dict.fromkeys(way for run in runs for way in run["ratios"])
     columns: Columns = {"patches": lambda run: run["patches"]}
-    return markdown(columns | {way: partial(times, way) for way in ways}, runs)
+    return markdown(columns | {way: partial(times, way) for way in ways}, sorted(runs, key=place))
 
 
 def step_table(runs: Sequence[Run]) -> str:
@@ -240,7 +260,7 @@ def step_table(runs: Sequence[Run]) -> str:
     columns: Columns = {"patches": lambda run: run["patches"]}
     for number, part in enumerate(("drawing", "forward", "backward", "optimiser")):
         columns[part] = partial(percent, number)
-    return markdown(columns | {way: partial(times, way) for way in ways}, runs)
+    return markdown(columns | {way: partial(times, way) for way in ways}, sorted(runs, key=place))
 
 
 def times(way: str, run: Run) -> str:
@@ -255,28 +275,28 @@ def percent(number: int, run: Run) -> str:
 
 def large_table(runs: Sequence[Run]) -> str:
     """Set one row for each image and way."""
-    return markdown(LARGE, runs)
+    return markdown(LARGE, sorted(runs, key=place))
 
 
 def window_table(runs: Sequence[Run]) -> str:
     """Set one row for each phase, in the order they were measured."""
-    return rows_in_order(WINDOW, runs)
+    return markdown(WINDOW, runs)
 
 
 def sparse_table(runs: Sequence[Run]) -> str:
     """Set one row for each share of labelled pixels, the smallest first."""
-    return rows_in_order(SPARSE, sorted(runs, key=lambda run: run["share"]))
+    return markdown(SPARSE, sorted(runs, key=lambda run: run["share"]))
 
 
-def rows_in_order(columns: Columns, runs: Sequence[Run]) -> str:
-    """Set runs as a Markdown table, in the order they come; one that failed has its reason."""
-    lines = [list(columns), ["---"] * len(columns)]
-    for run in runs:
-        if "failed" in run:
-            lines.append([run["name"], run["failed"], *[""] * (len(columns) - 2)])
-        else:
-            lines.append([cell(run) for cell in columns.values()])
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+def minutes_table(runs: Sequence[Run]) -> str:
+    """Set one row for each run, the shortest first."""
+    order = sorted(runs, key=lambda run: (run["minutes"], run["border"] == "off", run["start"]))
+    return markdown(MINUTES, order)
+
+
+def cells_table(runs: Sequence[Run]) -> str:
+    """Set one row for each time."""
+    return markdown(CELLS, sorted(runs, key=lambda run: run["minutes"]))
 
 
 def read_results(paths: Iterable[Path]) -> list[Run]:
@@ -308,6 +328,8 @@ TABLES: Mapping[str, Callable[[Sequence[Run]], str]] = {
     "backends": backends_table,
     "window": window_table,
     "sparse": sparse_table,
+    "minutes": minutes_table,
+    "cells": cells_table,
     "augment": augment_table,
     "step": step_table,
 }
