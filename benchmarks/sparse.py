@@ -95,6 +95,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder that holds isbi2012_em")
     parser.add_argument("--minutes", type=float, default=5.0, help="to train each network")
+    parser.add_argument(
+        "--shares", type=float, nargs="+", default=SHARES, help="of the pixels that are labelled"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     parser.add_argument("--out", type=Path, help="results, as JSON")
     parser.add_argument("--run", type=float, metavar="SHARE", help="do this run, print its JSON")
@@ -102,7 +105,9 @@ def main() -> int:
     if given.run is not None:
         print(json.dumps(run_one(given.data, given.run, given.minutes)))
         return 0
-    runs = start_all([partial(start_one, given, share) for share in SHARES], given.jobs, given.out)
+    runs = start_all(
+        [partial(start_one, given, share) for share in given.shares], given.jobs, given.out
+    )
     print(sparse_table(runs))
     return int(any("failed" in run for run in runs))
 

@@ -174,6 +174,21 @@ SPARSE: Columns = {
 }
 
 
+WEIGHTS: Columns = {
+    "image": lambda run: f"{run['size_px']} x {run['size_px']}",
+    "objects": lambda run: f"{run['objects']:,}",
+    "border term": lambda run: f"{run['ours_s'] / run['single_s']:.2f}",
+    "one transform for each object": lambda run: (
+        f"{run['usual_s'] / run['single_s']:,.0f}"
+        + ("" if run["measured"] == run["objects"] else f", from {run['measured']} of them")
+    ),
+    "largest error": lambda run: tiny(run["error"]),
+    "memory: one transform, border term, each object": lambda run: " / ".join(
+        f"{run[way + '_mib']:,.0f} MiB" for way in ("single", "ours", "usual")
+    ),
+}
+
+
 def tiny(number: float) -> str:
     """Write a number far below 1, or 0 where it is exactly that."""
     return f"{number:.1e}" if number else "0"
@@ -294,6 +309,11 @@ def minutes_table(runs: Sequence[Run]) -> str:
     return markdown(MINUTES, order)
 
 
+def weights_table(runs: Sequence[Run]) -> str:
+    """Set one row for each image, the smallest first."""
+    return markdown(WEIGHTS, sorted(runs, key=lambda run: (run["size_px"], run["objects"])))
+
+
 def cells_table(runs: Sequence[Run]) -> str:
     """Set one row for each time."""
     return markdown(CELLS, sorted(runs, key=lambda run: run["minutes"]))
@@ -330,6 +350,7 @@ TABLES: Mapping[str, Callable[[Sequence[Run]], str]] = {
     "sparse": sparse_table,
     "minutes": minutes_table,
     "cells": cells_table,
+    "weights": weights_table,
     "augment": augment_table,
     "step": step_table,
 }

@@ -1,7 +1,7 @@
 """Border term: ours against one distance transform per object, and against a single one.
 
     python benchmarks/weights.py                  # 512/50 and 1024/200
-    python benchmarks/weights.py 4096/500 2048/5000 --repeats 3
+    python benchmarks/weights.py 4096/500 2048/5000 --repeats 3 --out weights.json
 
 Times are those of the processor, summed over threads: ratios of medians of interleaved repeats, so
 they carry over between machines and tell the same while other programs run; seconds are of this
@@ -16,10 +16,12 @@ import argparse
 import statistics
 import time
 import tracemalloc
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.ndimage import center_of_mass, distance_transform_edt
+from tables import keep, weights_table
 
 from napari_unet.targets.border import border_term
 
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
 W0, SIGMA = 10.0, 5.0
 PATIENCE_PX = 2**26  # pixels transformed by the usual way in one run, a few seconds
-ROW = "{:>12} {:>9} {:>12} {:>12} {:>11} {:>10} {:>10} {:>11}  {}"
 
 
 def draw_disks(size: int, n_objects: int, seed: int = 0) -> NDArray[np.int32]:
@@ -90,44 +91,46 @@ def measure_peak(run: Callable[[], Any]) -> float:
     return peak / 2**20
 
 
-def compare(size: int, n_objects: int, repeats: int) -> str:
+def compare(size: int, n_objects: int, repeats: int) -> dict[str, Any]:
     """Measure one image; return its row of the table."""
     labels = draw_disks(size, n_objects)
     ours(labels[:8])  # loads what is compiled
     ids = np.unique(labels[labels > 0])
     part = neighbours(labels, ids)[: max(2, PATIENCE_PX // size**2)]  # what patience allows
     few = np.where(np.isin(labels, part), labels, 0).astype(np.int32)
-    t_usual, t_ours, t_single = time_interleaved(
+    usual_s, ours_s, single_s = time_interleaved(
         [lambda: one_per_object(few), lambda: ours(labels), lambda: one_transform(labels)],
         repeats,
     )
-    t_usual *= len(ids) / len(part)
-    error = np.abs(ours(few) - one_per_object(few)).max()
-    whole = len(part) == len(ids)
-    note = "" if whole else f"usual way extrapolated from {len(part)} of {len(ids)} objects"
-    return ROW.format(
-        f"{size}/{n_objects}",
-        f"{t_ours:.3f}",
-        f"{t_usual / t_ours:.0f}x",
-        f"{t_ours / t_single:.2f}x",
-        f"{error / W0:.0e}",
-        f"{measure_peak(lambda: ours(labels)):.0f}",
-        f"{measure_peak(lambda: one_transform(labels)):.0f}",
-        f"{measure_peak(lambda: one_per_object(few)) * len(ids) / len(part):.0f}",
-        note,
-    )
+    return {
+        "name": f"weights/{size}/{n_objects}",
+        "benchmark": "weights",
+        "size_px": size,
+        "objects": len(ids),
+        "measured": len(part),
+        "ours_s": ours_s,
+        "single_s": single_s,
+        "usual_s": usual_s * len(ids) / len(part),
+        "error": float(np.abs(ours(few) - one_per_object(few)).max() / W0),
+        "ours_mib": measure_peak(lambda: ours(labels)),
+        "single_mib": measure_peak(lambda: one_transform(labels)),
+        "usual_mib": measure_peak(lambda: one_per_object(few)) * len(ids) / len(part),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", default=["512/50", "1024/200"], metavar="SIZE/OBJECTS")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="results, as JSON")
     arguments = parser.parse_args()
-    head = ("size/objects", "ours s", "usual/ours", "ours/single", "error/w0")
-    print(ROW.format(*head, "ours MiB", "single MiB", "usual MiB", ""))
+    rows = []
     for case in arguments.cases:
         size, n_objects = (int(number) for number in case.split("/"))
-        print(compare(size, n_objects, arguments.repeats), flush=True)
+        rows.append(compare(size, n_objects, arguments.repeats))
+        if arguments.out:
+            keep(arguments.out, rows[-1])
+    print(weights_table(rows))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,21 @@ def test_up_to_the_reach_distances_are_exact_and_never_too_small(
     assert (found[~within] >= reach * (1 - 1e-6)).all()
 
 
+@pytest.mark.parametrize("n_objects", [4, 40, 300])
+@pytest.mark.parametrize(
+    ("shape", "steps"), [((90, 70), (1, 1)), ((60, 80), (2.5, 1.1)), ((9, 40, 30), (3, 1, 1.5))]
+)
+def test_small_objects_are_as_exact_as_large_ones(
+    shape: tuple[int, ...], steps: tuple[float, ...], n_objects: int
+) -> None:
+    rng = np.random.default_rng(n_objects)
+    labels = np.zeros(shape, np.int32)
+    labels.flat[rng.choice(labels.size, n_objects, replace=False)] = np.arange(1, n_objects + 1)
+    labels = np.maximum(labels, np.roll(labels, 1, axis=-1))
+    found, expected = np.sqrt(two_nearest(labels, steps)), by_brute_force(labels, steps)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(60_000,), (700, 500), (50, 90, 80)])
 def test_threads_change_no_bit(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     labels, steps = disks(shape, 30, 9, 0), (2.5, 1.0, 1.1)[: len(shape)]

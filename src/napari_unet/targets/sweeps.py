@@ -30,6 +30,8 @@ F = TypeVar("F", bound="Callable[..., Any]")
 LINE, LINES = "Tuple((f4[::1], i4[::1]))", "Tuple((f4[:, ::1], i4[:, ::1]))"
 ENVELOPE = "Tuple((i8[::1], f8[::1]))"
 STRIP = 1024  # columns swept together: what is known of each stays in the cache
+NEAR = 24  # pixels to either side of each that are looked at in turn, where objects lie dense
+DENSE = 12  # pixels: another object is the nearest after fewer than that, on average
 
 
 def _compiled(signature: str) -> Callable[[F], F]:
@@ -71,7 +73,7 @@ def _nearer_two(a: int, b: int, da: float, db: float, c: int, dc: float) -> tupl
     first, second = c != a and dc < da, c != a and dc < db
     b = a if first else (c if second else b)
     db = da if first else (dc if second else db)
-    return c if first else a, b, min(da, dc), db
+    return c if first else a, b, dc if dc < da else da, db
 
 
 @_compiled("void(i4[:, ::1], f4[:, :, ::1], i4[:, :, ::1], f8, i8, i8)")
@@ -215,6 +217,72 @@ def _sweep_line(
         begin = end
 
 
+@_compiled(f"b1({LINES}, i8)")
+def _is_dense(wide: Line, n: int) -> bool:
+    """Tell whether the nearest object changes often along a line of `n` pixels."""
+    _, number = wide
+    changes = 0
+    for x in range(NEAR + 1, NEAR + n):
+        changes += number[0, x] != number[0, x - 1]
+    return changes * DENSE > n
+
+
+@_compiled(f"void({LINE}, {LINE}, {LINE}, {LINE}, f4)")
+def _look_aside(left: Line, right: Line, first: Line, second: Line, far: float) -> None:
+    """Take into the two nearest of each pixel what is as far away on either side."""
+    (squared_l, number_l), (squared_r, number_r) = left, right
+    (d1, near), (d2, next_to_it) = first, second
+    for x in range(len(d1)):
+        a, b, da, db = near[x], next_to_it[x], d1[x], d2[x]
+        a, b, da, db = _nearer_two(a, b, da, db, number_l[x], squared_l[x] + far)
+        a, b, da, db = _nearer_two(a, b, da, db, number_r[x], squared_r[x] + far)
+        near[x], next_to_it[x], d1[x], d2[x] = a, b, da, db
+
+
+@_compiled(f"b1({LINES}, {LINES}, UniTuple(f8, 2))")
+def _look_around(wide: Line, drawn: Line, scale: tuple[float, float]) -> bool:
+    """Find the two nearest objects along a line, looking ever further; False if they are too far.
+
+    Where objects lie dense that takes a few steps, each for many pixels at once. `wide` is the
+    line with `NEAR` pixels of nothing before and behind it.
+    """
+    (squared, number), (least, whose), (step2, limit) = wide, drawn, scale
+    n = least.shape[1]
+    least[:], whose[:] = squared[:, NEAR : NEAR + n], number[:, NEAR : NEAR + n]
+    for away in range(1, n):
+        far, farthest = step2 * away * away, 0.0
+        for x in range(n):
+            farthest = max(farthest, float(least[1, x]))
+        if far >= min(farthest, limit):
+            return True
+        if away > NEAR:
+            return False
+        first, second = (least[0], whose[0]), (least[1], whose[1])
+        for k in range(2):
+            left = squared[k, NEAR - away :], number[k, NEAR - away :]
+            right = squared[k, NEAR + away :], number[k, NEAR + away :]
+            _look_aside(left, right, first, second, far)
+    return True
+
+
+@_compiled(f"void(f4[:, :, :, ::1], i4[:, :, :, ::1], UniTuple(i8, 2), {LINES})")
+def _read(squared: Squares, number: Numbers, place: tuple[int, int], wide: Line) -> None:
+    """Copy a line into the middle of a wider one."""
+    for k in range(2):
+        for x in range(squared.shape[2]):
+            wide[0][k, NEAR + x] = squared[k, place[0], x, place[1]]
+            wide[1][k, NEAR + x] = number[k, place[0], x, place[1]]
+
+
+@_compiled(f"void({LINES}, UniTuple(i8, 2), f4[:, :, :, ::1], i4[:, :, :, ::1])")
+def _write(drawn: Line, place: tuple[int, int], squared: Squares, number: Numbers) -> None:
+    """Copy a line back to where it belongs."""
+    for k in range(2):
+        for x in range(squared.shape[2]):
+            squared[k, place[0], x, place[1]] = drawn[0][k, x]
+            number[k, place[0], x, place[1]] = drawn[1][k, x]
+
+
 @_compiled("void(f4[:, :, :, ::1], i4[:, :, :, ::1], f8, f8, i8, i8)")
 def sweep_lines(
     squared: Squares, number: Numbers, step: float, limit: float, first: int, last: int
@@ -235,17 +303,18 @@ def sweep_lines(
         The lines to sweep, counted over before and after; `last` is not included.
     """
     _, _, n, after = squared.shape
+    scale = step * step, limit
+    width = n + 2 * NEAR  # nothing lies beyond the ends
+    wide = np.full((2, width), np.inf, np.float32), np.zeros((2, width), np.int32)
     lines = np.empty((2, n), np.float32), np.empty((2, n), np.int32)
     drawn = np.empty((2, n), np.float32), np.empty((2, n), np.int32)
     others = np.empty(n, np.float32), np.empty(n, np.int32)
     lower = np.empty(n, np.int64), np.empty(n + 1, np.float64)
     upper = np.empty(n, np.int64), np.empty(n + 1, np.float64)
     for line in range(first, last):
-        a, b = line // after, line % after
-        for k in range(2):
-            for x in range(n):
-                lines[0][k, x], lines[1][k, x] = squared[k, a, x, b], number[k, a, x, b]
-        _sweep_line(lines, drawn, (step * step, limit), others, lower, upper)
-        for k in range(2):
-            for x in range(n):
-                squared[k, a, x, b], number[k, a, x, b] = drawn[0][k, x], drawn[1][k, x]
+        place = line // after, line % after
+        _read(squared, number, place, wide)
+        if not (_is_dense(wide, n) and _look_around(wide, drawn, scale)):
+            lines[0][:], lines[1][:] = wide[0][:, NEAR : NEAR + n], wide[1][:, NEAR : NEAR + n]
+            _sweep_line(lines, drawn, scale, others, lower, upper)
+        _write(drawn, place, squared, number)
