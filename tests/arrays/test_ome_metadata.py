@@ -62,9 +62,13 @@ def test_the_planes_of_a_stack_keep_their_distance():
 
 
 @pytest.mark.parametrize(
-    ("spacing", "unit"), [([0.5, 0.5], "micrometer"), ([1.0, 1.0], None), (None, None)]
+    "attrs", [{}, {"spacing": [0.5, 0.5]}, *({"spacing": [n, n], "unit": "µm"} for n in (0.5, 1.0))]
 )
-def test_units_are_named_where_sizes_are_known(spacing, unit):
-    attrs = {"axes": "TYX", "ndim": 2, **({"spacing": spacing} if spacing else {})}
-    (image,) = describe_image(attrs, [(1, 1)], labels=True)["multiscales"]
+def test_a_unit_is_named_where_one_is_known(attrs):
+    (image,) = describe_image({"axes": "TYX", "ndim": 2, **attrs}, [(1, 1)], labels=True)[
+        "multiscales"
+    ]
+    unit = "micrometer" if "unit" in attrs else None
     assert [axis.get("unit") for axis in image["axes"]] == [None, unit, unit]
+    scale, _ = image["datasets"][0]["coordinateTransformations"]
+    assert scale["scale"] == [1, *attrs.get("spacing", (1, 1))]

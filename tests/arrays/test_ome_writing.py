@@ -83,6 +83,7 @@ def test_every_image_obeys_the_rules(tmp_path, monkeypatch, axes, dtype, known, 
     attrs = {"axes": axes, "offset": [3] * len(letters), "classes": CLASSES}
     if known:
         attrs["spacing"] = [2.0, 0.5, 0.25][-sum(letter in "ZYX" for letter in axes) :]
+        attrs["unit"] = "µm"
     group = zarr.create_group(tmp_path / "a.zarr", overwrite=True)
     place = "" if dtype == "f4" else "labels/classes"
     image = write(group, place, values, ndim, **attrs)

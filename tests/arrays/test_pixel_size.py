@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from napari_unet.arrays.axes import Picture
-from napari_unet.arrays.pixel_size import are_alike, are_believed, known_size, size_in_words
+from napari_unet.arrays.pixel_size import (
+    are_alike,
+    are_believed,
+    is_brought,
+    known_size,
+    size_in_words,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +39,14 @@ def test_sizes_are_alike_up_to_five_percent_along_every_axis() -> None:
 def test_sizes_are_believed_up_to_ten_times() -> None:
     assert are_believed((1.0, 2.0), (10.0, 0.2))
     assert not are_believed((1.0, 2.0), (1.0, 0.19))
+
+
+@pytest.mark.parametrize(
+    ("size", "brought"), [(1.04, False), (1.06, True), (0.94, True), (9.9, True), (10.1, False)]
+)
+def test_what_differs_within_belief_is_resampled(size: float, brought: bool) -> None:
+    assert is_brought((size, 1.0), (1.0, 1.0)) is brought
+    assert is_brought((1.0, 1.0), (1.0, size)) is brought
 
 
 def test_words_name_every_axis_where_they_differ() -> None:

@@ -308,6 +308,38 @@ def test_prediction_is_refused(
     assert everything(tmp_path) == before
 
 
+ALONE = (
+    "architectures", "compare --architectures unet", "demo", "describe unet", "devices", "engine",
+    "evaluate i.npy l.npy", "models list", "predict m i.npy o.tif", "train --out m --folds 2",
+    "weights l.npy o.tif",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("line", ALONE)
+def test_what_several_processes_would_all_do_is_refused(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    command, *more = line.split()
+    pair = train(tmp_path)[1:5] if command in ("compare", "train") else []
+    before = everything(tmp_path)
+    monkeypatch.setenv("RANK", "1")
+    refused(cli(command, *pair, *more), "U165", "each of 2 processes")
+    assert everything(tmp_path) == before
+
+
+def test_that_is_so_of_every_command_and_of_nothing_else(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = cli("nothing").err.partition("choose from")[2].partition(")")[0]
+    assert set(re.findall(r"\w+", choices)) == {line.split()[0] for line in ALONE}
+    for variables in ({"WORLD_SIZE": "2"}, {"WORLD_SIZE": "1", "RANK": "0"}):  # no torchrun; one
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        assert cli("architectures").code == 0
+
+
 def test_a_shell_sees_the_same(shell: Cli, tmp_path: Path) -> None:
     line = train(tmp_path, IMAGE.T)
     before = everything(tmp_path)

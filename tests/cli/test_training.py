@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from napari_unet.arrays.files import open_picture
+from napari_unet.arrays.samples import touching_cells
 from napari_unet.arrays.writing import write_tiff
 from napari_unet.cli.training import read_settings
 from napari_unet.config import InputError, TrainConfig
@@ -99,6 +100,78 @@ def test_folders_stand_for_their_images_in_the_order_of_their_names(
     (tmp_path / "l" / "b.tif").unlink()
     done = cli("train", *pair, "--out", tmp_path / "n", *TINY, "--epochs", 1)
     assert (done.code, done.err[:5]) == (2, "U101:")
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """The words that name three images of cells and their labels."""
+    words: list[Any] = []
+    folder = tmp_path_factory.mktemp("pairs")
+    for seed in range(3):
+        image, labels = touching_cells((48, 40), seed=seed)
+        for flag, array in (("image", image), ("labels", labels.astype(np.uint16))):
+            write_tiff(folder / f"{flag}-{seed}.tif", array, "YX")
+            words += [f"--{flag}", folder / f"{flag}-{seed}.tif"]
+    return words
+
+
+def test_each_fold_holds_out_another_part_and_their_scores_are_printed(
+    shell: Cli, cli: Cli, pairs: list[Any], tmp_path: Path
+) -> None:
+    words = ["train", *pairs, "--out", tmp_path / "m", *TINY, "--epochs", 1, "--folds", 3]
+    done = shell(*words)
+    assert done.code == 0, done.err
+    rows = json.loads((tmp_path / "m/folds.json").read_text())["rows"]
+    assert [row["fold"] for row in rows] == [1, 2, 3]
+    cards = [open_model(tmp_path / f"m/fold-{k}").card for k in (1, 2, 3)]
+    held = [box["pair"] for card in cards for box in card.training["split"]["boxes"]]
+    assert sorted(held) == [0, 1, 2]
+    head, *lines = done.out.splitlines()
+    assert head.split()[:2] == ["fold", "dice"]
+    assert [line.split()[0] for line in lines] == ["1", "2", "3", "mean", "standard"]
+    again = cli(*words, "--resume", "--json")  # there is nothing left to train
+    printed = json.loads(again.out)
+    assert printed["folds"] == rows
+    assert printed["mean"]["dice"] == pytest.approx(np.mean([row["dice"] for row in rows]))
+
+
+def test_label_values_are_called_and_coloured_as_was_said(
+    shell: Cli, cli: Cli, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "i.npy", rng.normal(size=(20, 20)).astype(np.float32))
+    np.save(tmp_path / "l.npy", rng.choice(np.array([0, 1, 7], np.uint8), (20, 20)))
+    words = ["train", "--image", tmp_path / "i.npy", "--labels", tmp_path / "l.npy", *TINY]
+    words += ["--kind", "classes", "--epochs", 0]
+    named = ("--class", "7=cell wall:#00ff00", "--class", "1=nucleus")
+    done = shell(*words, *named, "--out", tmp_path / "m")
+    assert done.code == 0, done.err
+    found = {entry.value: entry for entry in read_card(tmp_path / "m").classes}
+    assert {value: entry.name for value, entry in found.items()} == {
+        0: "background", 1: "nucleus", 7: "cell wall"
+    }  # fmt: skip
+    assert found[7].colour == "#00ff00"
+    assert found[1].colour != found[7].colour
+    for wrong, code in (("nucleus", "U150"), ("1=a:red", "U150"), ("1=a --class 1=b", "U151")):
+        done = cli(*words, "--class", *wrong.split(), "--out", tmp_path / "n")
+        assert (done.code, done.err[:5]) == (2, f"{code}:")
+
+
+def test_pairs_are_drawn_by_their_shares(
+    shell: Cli, cli: Cli, pairs: list[Any], tmp_path: Path
+) -> None:
+    words = ["train", *pairs[:8], *TINY, "--epochs", 1, "--set", "validation=0"]
+    done = shell(*words, "--shares", "1,3", "--out", tmp_path / "1,3")
+    assert done.code == 0, done.err
+    for shares in ("2,6", "3,1", "1,1"):
+        assert cli(*words, "--shares", shares, "--out", tmp_path / shares).code == 0
+    assert cli(*words, "--out", tmp_path / "alike").code == 0
+    assert weights(tmp_path / "2,6") == weights(tmp_path / "1,3")  # relative to one another
+    assert weights(tmp_path / "3,1") != weights(tmp_path / "1,3")
+    assert weights(tmp_path / "alike") == weights(tmp_path / "1,1")
+    for wrong, code in (("1,2,3", "U151"), ("1", "U151"), ("1,0", "U150"), ("1;2", "U170")):
+        done = cli(*words, "--shares", wrong, "--out", tmp_path / "n")
+        assert (done.code, done.err[:5]) == (2, f"{code}:")
 
 
 def test_a_stack_is_learned_plane_by_plane_or_as_a_volume(cli: Cli, tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_unet.arrays.axes import views
+from napari_unet.arrays.axes import Picture, views
 from napari_unet.arrays.files import open_picture
 from napari_unet.arrays.ome_writing import open_levels
+from napari_unet.config import PredictConfig
 from napari_unet.inference.outputs import Outputs
+from napari_unet.inference.predict import predict
 from tests.inference.results import ATTRS, LABELS, SHARES, write_both
 
 
@@ -80,6 +82,19 @@ def test_our_reader_reads_every_level_with_its_spacing(tmp_path):
         views(open_picture(tmp_path / "o.ome.zarr/labels/classes", ndim=2, labels=True), 2)[0][:],
         LABELS[None],
     )
+
+
+@pytest.mark.parametrize("name", ["o.tif", "o.ome.tif", "o.ome.zarr"])
+@pytest.mark.parametrize(
+    ("spacing", "unit"), [((2.0, 0.5), ""), ((2.0, 0.5), "µm"), ((1.0, 1.0), "µm"), (None, "")]
+)
+def test_a_result_has_the_pixels_of_the_image(models, picture, tmp_path, name, spacing, unit):
+    image = Picture(picture(30, 40), "YX", spacing, unit=unit)
+    config = PredictConfig(outputs=("classes",), tile=32, threads=1)
+    assert list(predict(models(), image, tmp_path / name, config))
+    found = open_picture(tmp_path / name, ndim=2, labels=True)
+    assert found.unit == unit
+    assert found.spacing == spacing or (name == "o.ome.zarr" and found.spacing == (1, 1))
 
 
 def test_time_comes_before_channels_in_the_file_only(tmp_path):

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 
+from napari_unet.arrays.files import open_picture
 from napari_unet.config import InputError, LabelConfig
 from napari_unet.targets.grammar import recognise
 from tests.targets.label_strategies import labels_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import ArrayLike, NDArray
 
 INSTANCES, CLASSES = LabelConfig(kind="instances"), LabelConfig(kind="classes")
@@ -33,6 +36,20 @@ def test_a_set_means_what_all_its_images_mean(labels: NDArray[Any]) -> None:
     assume(len(np.unique(labels)) > 1)
     parts = [pixel.reshape(1) for pixel in labels.ravel()]
     assert recognise(parts, CLASSES) == recognise([labels], CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"), [("dsb2018", "instances"), ("axondeepseg_sem", "classes")]
+)
+def test_real_labels_are_read_as_what_they_are_each_and_together(
+    data: Path, folder: str, kind: str
+) -> None:
+    paths = sorted((data / folder / "labels").glob("*.tif"))
+    labels = [np.asarray(open_picture(path, ndim=2, labels=True).data) for path in paths]
+    for some in (*([one] for one in labels), labels):
+        grammar = recognise(some, LabelConfig(kind="auto"))
+        assert grammar.kind == kind
+        assert any(note.endswith(f"read as {kind}") for note in grammar.notes)
 
 
 def test_instances_are_objects_on_background() -> None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import maximum_filter
 
+import napari_unet
 from napari_unet.config import TrainConfig
+from napari_unet.events import Prepared, Stepped
+from napari_unet.library.folders import read_card
 from napari_unet.library.split import HeldBox
 from napari_unet.tiling import Geometry
 from napari_unet.training.augment import Source
 from napari_unet.training.holding_out import NOTHING, TOO_LITTLE, hold_out
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHAPES = {1: (120,), 2: (40, 50), 3: (12, 20, 18)}
 
@@ -232,3 +240,47 @@ def test_the_boxes_say_where_the_pixels_are() -> None:
     expected = np.zeros((40, 50), bool)
     expected[box.window] = True
     np.testing.assert_array_equal(whole > 0, expected)
+
+
+def pairs_of(*values: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Noise with a square of each value, each at another place: an image for each."""
+    rng = np.random.default_rng(0)
+    pairs = []
+    for k, value in enumerate(values):
+        labels = np.zeros((64, 64), np.uint8)
+        labels[4 + 6 * k : 36 + 6 * k, 4 : 36 + k] = value
+        pairs.append((rng.normal(labels, 0.3).astype(np.float32), labels))
+    return pairs
+
+
+def held(card: dict) -> dict[tuple, int]:
+    """The pair of each box, by the image and the pixels that it holds out."""
+    boxes = card["boxes"]
+    return {(b["image"], tuple(b["start"]), tuple(b["stop"])): b["pair"] for b in boxes}
+
+
+@pytest.mark.parametrize("resume", [True, False], ids=["resumed", "fine-tuned"])
+@pytest.mark.parametrize("values", [(1, 1, 1, 1, 1), (1, 2)], ids=["whole images", "blocks"])
+def test_what_was_held_out_stays_so_in_whatever_order_the_images_come(
+    tmp_path: Path, values: tuple[int, ...], resume: bool
+) -> None:
+    small = {"model": {"base": 2, "depth": 1}, "patch": 16, "steps_per_epoch": 2, "threads": 1}
+    labels = {"kind": "classes", "zero": "background" if len(values) > 2 else "unlabelled"}
+    config, pairs = asked(labels=labels, **small), pairs_of(*values)
+    stream = napari_unet.train(config, pairs, tmp_path / "first")
+    for event in stream:
+        if isinstance(event, Stepped):
+            break
+    stream.close()
+    before = read_card(tmp_path / "first").training["split"]
+    if resume:
+        how, out = {"resume": True}, tmp_path / "first"
+    else:
+        how, out = {"parent": tmp_path / "first"}, tmp_path / "tuned"
+        config = config.model_copy(update={"seed": 3})
+    events = list(napari_unet.train(config, [*pairs[1:], pairs[0]], out, **how))
+    after = read_card(out).training["split"]
+    assert [e.split for e in events if isinstance(e, Prepared)] == [after]
+    assert all(image for image, _, _ in held(before))
+    assert held(after) == {box: (pair - 1) % len(pairs) for box, pair in held(before).items()}
+    assert {b["stop"] == [64, 64] for b in before["boxes"]} == {len(values) > 2}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_unet.config import InputError, TrainConfig
-from napari_unet.events import Finished, Noted, Saved, Started, Stepped, Validated
+from napari_unet.events import Finished, Noted, Prepared, Saved, Started, Stepped, Validated
 from napari_unet.inference.model import open_model
 from napari_unet.library.checkpoints import load_checkpoint
 from napari_unet.library.folders import read_card, read_tensors
@@ -133,6 +133,28 @@ def test_a_budget_in_minutes_is_kept(tmp_path: Path) -> None:
     used = read_card(tmp_path / "m").training["elapsed_s"]
     longest = max(e.step for e in events if isinstance(e, Stepped))
     assert 1.8 <= used < 1.8 + 60 / longest + 1  # at most a step and a validation more
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind", "names"),
+    [
+        ("dsb2018", "instances", ["background", "object"]),
+        ("axondeepseg_sem", "classes", ["background", "class 1", "class 2"]),
+    ],
+)
+def test_the_kind_of_real_labels_is_found_and_told(
+    tmp_path: Path, data: Path, folder: str, kind: str, names: list[str]
+) -> None:
+    paths = sorted((data / folder / "labels").glob("*.tif"))[:3:2]  # in one channel both
+    pairs = [(data / folder / "images" / path.name, path) for path in paths]
+    config = settings(0, labels={"kind": "auto"})
+    events = list(train(config, pairs, tmp_path / "m"))
+    assert [e.kind for e in events if isinstance(e, Prepared)] == [kind]
+    (told,) = [e.text for e in events if isinstance(e, Noted) and "read as" in e.text]
+    assert told.endswith(f"read as {kind}")
+    card = read_card(tmp_path / "m")
+    assert (card.kind, [entry.name for entry in card.classes]) == (kind, names)
+    assert told in card.training["notes"]
 
 
 def test_it_learns(tmp_path: Path) -> None:

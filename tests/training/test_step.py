@@ -121,26 +121,18 @@ def test_short_of_memory_the_same_step_is_taken_in_pieces(error: BaseException) 
     assert max(short.network.asked) == 2  # it is not tried again
 
 
-def test_what_one_patch_alone_cannot_is_told() -> None:
+@pytest.mark.parametrize(
+    ("error", "pieces"),
+    [(MemoryError("of one patch"), 5), (RuntimeError("shapes differ"), 1)],
+    ids=["one patch alone is too large", "no lack of memory"],
+)
+def test_what_pieces_do_not_cure_is_told(error: Exception, pieces: int) -> None:
     config = config_for("dice")
     descent = descent_for(config)
-    descent.network = descent.compute = ShortOfMemory(
-        descent.network, 0, MemoryError("of one patch")
-    )
-    with pytest.raises(MemoryError, match="of one patch"):
+    descent.network = descent.compute = ShortOfMemory(descent.network, 0, error)
+    with pytest.raises(type(error), match=str(error)):
         descent.take(batch_for(config), 7)
-    assert descent.pieces == 5
-
-
-def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
-    config = config_for("dice")
-    descent = descent_for(config)
-    descent.network = descent.compute = ShortOfMemory(
-        descent.network, 0, RuntimeError("shapes differ")
-    )
-    with pytest.raises(RuntimeError, match="shapes differ"):
-        descent.take(batch_for(config), 7)
-    assert descent.pieces == 1
+    assert descent.pieces == pieces
 
 
 def test_a_run_that_is_short_of_memory_says_so_and_goes_on_in_pieces(tmp_path: Path) -> None:

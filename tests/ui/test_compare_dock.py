@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from napari_unet.ui.compare_dock import CompareDock
 
-pytestmark = pytest.mark.viewer
-LONG_MS = 60_000
+pytestmark = [pytest.mark.viewer, pytest.mark.timeout(900)]
+LONG_MS = 400_000  # only of a hang: the engine yields to all else on a busy machine
 
 
 def click(qtbot: QtBot, button: Any) -> None:
@@ -80,15 +80,17 @@ def test_rows_come_one_by_one_and_models_go_to_the_other_docks(
 def test_a_comparison_that_is_stopped_keeps_its_rows(
     qtbot: QtBot, dock: CompareDock, home: Path
 ) -> None:
-    dock.networks.names = ["unet", "attention"]
-    dock.budget.amount.value = 20
+    dock.networks.names = list(ARCHITECTURES)  # however slow the window is: most are left to do
     click(qtbot, dock.run_button)
-    qtbot.waitUntil(lambda: len(dock.rows) == 1, timeout=LONG_MS)
+    qtbot.waitUntil(lambda: bool(dock.rows), timeout=LONG_MS)
     click(qtbot, dock.progress.stop_button)
     qtbot.waitUntil(lambda: not dock.job, timeout=LONG_MS)
     assert dock.message.text().startswith("stopped; best dice: ")
-    assert len(dock.table.table.rows) == 1
-    assert (home / "cells-comparison/unet" / CARD).is_file()
+    assert 1 <= len(dock.rows) < len(ARCHITECTURES)
+    assert len(dock.table.table.rows) == len(dock.rows)
+    folder = home / "cells-comparison"
+    assert json.loads((folder / "comparison.json").read_text())["rows"] == dock.rows
+    assert all((folder / row["model"] / CARD).is_file() for row in dock.rows)
     assert dock.run_button.isEnabled()
 
 

@@ -64,10 +64,23 @@ def test_weight_maps_follow_the_sliders(
     dock.sigma.value = 12
     qtbot.waitUntil(lambda: border.data.sum() > before, timeout=LONG_MS)
     assert sum("border term" in layer.name for layer in cells.layers) == 1
+    before = border.data.copy()
+    cells.layers["drawn"].paint((50, 60), 77)
+    qtbot.waitUntil(lambda: not np.array_equal(border.data, before), timeout=LONG_MS)
     cells.layers.remove(cells.layers["drawn"])
     assert dock.labels.key is None
-    qtbot.wait(300)  # the sliders have nothing to weigh now, and say so
-    dock.live.setChecked(False)
+    assert dock.message.text() == "choose labels to weigh"
+
+
+def test_a_map_that_is_deleted_ends_the_weighing(
+    qtbot: QtBot, dock: InspectDock, cells: napari.Viewer
+) -> None:
+    dock.live.click()
+    qtbot.waitUntil(lambda: "drawn: total weight" in cells.layers, timeout=LONG_MS)
+    cells.layers.remove("drawn: total weight")
+    dock.w0.value = 3
+    qtbot.waitUntil(lambda: not dock.live.isChecked(), timeout=LONG_MS)
+    assert "drawn: total weight" not in cells.layers
 
 
 def test_the_plan_is_drawn_once(qtbot: QtBot, dock: InspectDock, cells: napari.Viewer) -> None:

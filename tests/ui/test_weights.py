@@ -48,7 +48,7 @@ def test_what_is_ignored_is_shown() -> None:
     (maps,) = weight_maps([source(labels)], 2, settings, WeightConfig(), never)
     np.testing.assert_array_equal(maps.ignored, labels == 0)
     assert not maps.arrays["total weight"][labels == 0].any()
-    kinds = [kind for _, _, kind in map_layers(maps, {}, "key")]
+    kinds = [kind for _, _, kind in map_layers(maps, {}, "key", "total weight")]
     assert kinds == ["image", "image", "image", "labels"]
 
 

@@ -1,8 +1,8 @@
 """What OME-Zarr 0.5 says of an image: axes, where each level lies, names and colours.
 
 It is made of the attributes that our results have: `axes`, one letter per axis; `ndim`, how many
-of the last ones were space to the network; `spacing`, along Z, Y, X; `stride` and `offset`, in
-pixels of the image; `classes`, a list of name, value and colour.
+of the last ones were space to the network; `spacing`, along Z, Y, X, and its `unit` where it has
+one; `stride` and `offset`, in pixels of the image; `classes`, a list of name, value and colour.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.arrays.axes import SPACE
+from napari_unet.arrays.units import UNIT
 from napari_unet.config import InputError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def describe_image(
     axes = attrs["axes"]
     names = name_dimensions(axes)
     kinds = [{"name": name, "type": KINDS.get(name, "space")} for name in names]
-    if any(size != 1 for size in attrs.get("spacing", ())):
+    if attrs.get("unit") == UNIT:
         kinds = [a | ({"unit": "micrometer"} if a["type"] == "space" else {}) for a in kinds]
     image = {
         "name": attrs.get("name", ""),

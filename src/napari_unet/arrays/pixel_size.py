@@ -35,6 +35,11 @@ def are_believed(one: Sequence[float], other: Sequence[float]) -> bool:
     return all(max(a, b) <= BELIEVED * min(a, b) for a, b in zip(one, other, strict=True))
 
 
+def is_brought(size: Sequence[float], wanted: Sequence[float]) -> bool:
+    """Tell whether an image is resampled to `wanted`: its pixels differ, but not beyond belief."""
+    return are_believed(size, wanted) and not are_alike(size, wanted)
+
+
 def size_in_words(*sizes: Sequence[float], unit: str = UNIT) -> str:
     """Write sizes of pixels, one number where all axes have the same.
 

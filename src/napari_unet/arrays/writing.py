@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 MAKER = MappingProxyType({"made_by": "napari-unet-lab"})  # on result groups: only they are replaced
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+OME_NO_UNIT = "pixel"  # of no length
 BIG_TIFF_BYTES = 2**31
 BLOCK_BYTES = 2**24
 STRIP_BYTES = 2**18
@@ -94,7 +95,11 @@ def write_array(path: str | PathLike[str], array: Any) -> None:
 
 
 def write_tiff(
-    path: str | PathLike[str], data: Any, axes: str, spacing: Sequence[float] | None = None
+    path: str | PathLike[str],
+    data: Any,
+    axes: str,
+    spacing: Sequence[float] | None = None,
+    unit: str = "",
 ) -> None:
     """Write numbers as an uncompressed TIFF, block by block, whole or not at all.
 
@@ -108,14 +113,16 @@ def write_tiff(
     axes : str
         One letter for each axis, such as "CZYX"; never taken for colours.
     spacing : sequence of float, optional
-        Size of a pixel along each of the axes Z, Y, X present; in micrometres for OME.
+        Size of a pixel along each of the axes Z, Y, X present.
+    unit : str
+        Of the spacing, as that of a Picture: "µm", or empty where nothing says which.
 
     Raises
     ------
     StorageError
         U134 no room; U130 cannot be written.
     """
-    for _ in stream_tiff(path, data, axes, spacing):
+    for _ in stream_tiff(path, data, axes, spacing, unit):
         pass
 
 
@@ -124,14 +131,13 @@ def stream_tiff(
     data: Any,
     axes: str,
     spacing: Sequence[float] | None = None,
-    note: str = "",
     unit: str = "",
+    note: str = "",
 ) -> Iterator[float]:
     """Do as `write_tiff`; yield the share that is done after each block.
 
     The pixels lie in one piece, so that they can be mapped, in strips of about 256 KiB for
-    programs that read strips. The note (ASCII) can be had back from `tiff.read_note`; the unit of
-    the spacing is that of a Picture.
+    programs that read strips. The note (ASCII) can be had back from `tiff.read_note`.
     """
     dtype = np.dtype(np.uint8) if data.dtype.kind == "b" else data.dtype.newbyteorder("=")
     shape, ome = tuple(data.shape), is_ome_tiff(path)
@@ -143,7 +149,7 @@ def stream_tiff(
             dtype=dtype,
             photometric="minisblack" if len(shape) > 1 else None,
             rowsperstrip=max(1, STRIP_BYTES // row_bytes) if len(shape) > 1 else None,
-            metadata=_ome_metadata(axes, spacing) if ome else _own_metadata(axes, spacing, unit),
+            metadata=(_ome_metadata if ome else _own_metadata)(axes, spacing, unit),
             ome=ome,
             extratags=[(NOTE_TAG, "s", 0, note, True)] if note else [],
             bigtiff=math.prod(shape) * dtype.itemsize > BIG_TIFF_BYTES,
@@ -171,12 +177,13 @@ def _own_metadata(axes: str, spacing: Sequence[float] | None, unit: str) -> dict
     return {**known, "unit": unit} if unit else known
 
 
-def _ome_metadata(axes: str, spacing: Sequence[float] | None) -> dict[str, Any]:
+def _ome_metadata(axes: str, spacing: Sequence[float] | None, unit: str) -> dict[str, Any]:
+    """Name the sizes in the words of OME, to which a size that names no unit is in µm."""
     metadata: dict[str, Any] = {"axes": axes}
     letters = [letter for letter in SPACE if letter in axes]
     for letter, size in zip(letters, spacing or (), strict=False):
         metadata[f"PhysicalSize{letter}"] = float(size)
-        metadata[f"PhysicalSize{letter}Unit"] = "µm"
+        metadata[f"PhysicalSize{letter}Unit"] = unit or OME_NO_UNIT
     return metadata
 
 

@@ -11,8 +11,9 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from napari_unet.cli.failing import FAULT_OF_OURS, as_input_error, in_one_line
+from napari_unet.cli.failing import FAULT_OF_OURS, as_input_error, in_one_line, refuse_several
 from napari_unet.cli.parser import make_parser
+from napari_unet.cli.training import train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _run(words: Sequence[str]) -> int:
     arguments = make_parser().parse_args(words)
+    if arguments.run is not train:
+        refuse_several(words[0])
     arguments.words = words  # a command that was stopped says how to go on
     status = int(arguments.run(arguments) or 0)
     sys.stdout.flush()

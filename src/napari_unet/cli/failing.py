@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 
 from pydantic import ValidationError
@@ -24,6 +25,17 @@ def as_input_error(error: Exception) -> InputError:
         return InputError("U161", "out of memory", "close other programs")
     traceback.print_exception(error)
     return InputError(FAULT_OF_OURS, f"{type(error).__name__}: {error}", "report it with the above")
+
+
+def refuse_several(what: str) -> None:
+    """Raise InputError U165 where `torchrun` started several processes: each would do it all."""
+    if "WORLD_SIZE" not in os.environ:
+        return
+    from napari_unet.training.ranks import count_processes
+
+    if (count := count_processes()) > 1:
+        told = f"each of {count} processes that torchrun started would {what} by itself"
+        raise InputError("U165", told, "start it once, without torchrun (WORLD_SIZE=1)")
 
 
 def in_one_line(error: InputError) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from napari_unet.cli.failing import refuse_several
 from napari_unet.cli.following import follow
 from napari_unet.cli.printing import print_json, print_table
 from napari_unet.config import InputError, TrainConfig, overlay
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def train(arguments: argparse.Namespace) -> int:
     """Train a model; what is wrong with the flags is told before torch is imported.
 
-    Under `torchrun` all processes train the same model.
+    Under `torchrun` all processes train the same model; folds are refused there.
     """
     config, pairs = train_config(arguments), list_pairs(arguments.image, arguments.labels)
     if config.folds is not None and config.fold is None:
@@ -40,6 +41,7 @@ def _train_folds(
     config: TrainConfig, pairs: Sequence[tuple[Path, Path]], arguments: argparse.Namespace
 ) -> int:
     """Train a model for each fold; print how they do."""
+    refuse_several("train all folds")
     from napari_unet.metrics.spread import spread, spread_table
     from napari_unet.training.folds import ROWS, train_folds
 

@@ -321,7 +321,7 @@ class Outputs:
         made_of = self.group[LEDGER].attrs.get(MADE_OF) if LEDGER in self.group else None
         note = json.dumps({MADE_OF: made_of}) if made_of else ""
         unit = attrs.get("unit", "")
-        return stream_tiff(self.path, array, axes, attrs.get("spacing"), note, unit)
+        return stream_tiff(self.path, array, axes, attrs.get("spacing"), unit, note)
 
 
 def unfinished(path: str | Path) -> Path:

@@ -14,7 +14,7 @@ from napari_unet.arrays.axes import spatial_shape
 from napari_unet.arrays.pixel_size import (
     BELIEVED,
     are_alike,
-    are_believed,
+    is_brought,
     known_size,
     size_in_words,
 )
@@ -126,17 +126,20 @@ def choose_zoom(card: Card, picture: Picture, config: PredictConfig) -> Zoom:
     if here is None:
         words = size_in_words(there)
         return Zoom(image, image, note=f"pixels of a size not known (the model's: {words})")
-    if are_alike(here, there):
-        return Zoom(image, image)
+    if not (config.resample and is_brought(here, there)):
+        return Zoom(image, image, note=_tell_kept(here, there, resample=config.resample))
     words = size_in_words(here, there)
-    if not config.resample:
-        return Zoom(image, image, note=f"not resampled from {words}: resample is off")
-    if not are_believed(here, there):
-        note = f"not resampled from {words}: more than {BELIEVED} times, is the file right?"
-        return Zoom(image, image, note=note)
     model = resampled_shape(image, here, there)
     strides = gate_strides(card.model).values() if "attention" in config.outputs else ()
     return Zoom(image, model, tuple(strides), f"resampled from {words}")
+
+
+def _tell_kept(here: Sequence[float], there: Sequence[float], *, resample: bool) -> str:
+    """Say why an image is left as it is, where its pixels differ from those of the model."""
+    if are_alike(here, there):
+        return ""
+    why = f"more than {BELIEVED} times, is the file right?" if resample else "resample is off"
+    return f"not resampled from {size_in_words(here, there)}: {why}"
 
 
 def _tell_numbers(card: Card, picture: Picture, ndim: int) -> str:

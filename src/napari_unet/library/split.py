@@ -57,24 +57,35 @@ def sign(split: SplitCard, images: Mapping[tuple[int, tuple[int, ...]], str]) ->
     return split.model_copy(update={"boxes": tuple(signed)})
 
 
-def follow_images(
-    split: SplitCard, images: Mapping[tuple[int, tuple[int, ...]], str]
-) -> SplitCard | None:
-    """Return the boxes of those images that are here, at their places now; None without any.
+def place_boxes(split: SplitCard, images: Mapping[tuple[int, tuple[int, ...]], str]) -> SplitCard:
+    """Return the boxes at the places that their images have now; those of no image here stay.
 
     Parameters
     ----------
     split : SplitCard
-        Of a model that was trained on other pairs, or on these in another order.
+        Of a run that began with other pairs, or with these in another order.
     images : mapping
         The digest of each image, by pair and lead.
     """
     places: dict[str, tuple[int, tuple[int, ...]]] = {}
     for place, image in images.items():
         places.setdefault(image, place)
-    boxes = tuple(
-        box.model_copy(update={"pair": places[box.image][0], "lead": places[box.image][1]})
-        for box in split.boxes
-        if box.image in places
-    )
+    moved = []
+    for box in split.boxes:
+        here = box.pair, box.lead
+        if images.get(here) != box.image:  # an image that is there twice stays as well
+            here = places.get(box.image, here)
+        moved.append(box.model_copy(update={"pair": here[0], "lead": here[1]}))
+    return split.model_copy(update={"boxes": tuple(moved)})
+
+
+def follow_images(
+    split: SplitCard, images: Mapping[tuple[int, tuple[int, ...]], str]
+) -> SplitCard | None:
+    """Return the boxes of those images that are here, at their places now; None without any.
+
+    Parameters are those of `place_boxes`.
+    """
+    here = set(images.values())
+    boxes = tuple(box for box in place_boxes(split, images).boxes if box.image in here)
     return SplitCard(words=AS_BEFORE, boxes=boxes) if boxes else None

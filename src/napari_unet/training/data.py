@@ -12,7 +12,7 @@ from napari_unet.arrays.intensity import choose_normalisation, measure_intensity
 from napari_unet.arrays.resampled import Resampled
 from napari_unet.config import InputError
 from napari_unet.library.card import class_cards
-from napari_unet.library.split import SplitCard, follow_images, sign
+from napari_unet.library.split import SplitCard, follow_images, place_boxes, sign
 from napari_unet.models.geometry import measure
 from napari_unet.targets.balance import balance
 from napari_unet.targets.grammar import Grammar, recognise
@@ -89,7 +89,8 @@ def load_data(
         The model to go on from. Its label values are kept where these labels hold no others, the
         scale of its target where the channels are as many, and what it held out of these images.
     split : SplitCard, optional
-        What is held out, by the numbers of pairs and planes; else it is decided here.
+        What is held out: of the images that it names, wherever they stand now, else by the numbers
+        of pairs and planes. Without one it is decided here.
 
     Raises
     ------
@@ -116,7 +117,7 @@ def load_data(
     shapes = tuple(source.weights.shape for source in labelled)
     model = config.model if parent else planned_model(config, shapes, planes.pixels.spacing)
     images = {(s.pair, s.lead): image for s, (image, _) in zip(sources, digests, strict=True)}
-    known = split or _known_split(config, parent, images)
+    known = place_boxes(split, images) if split else _known_split(config, parent, images)
     geometry = measure(model)
     parted = part(labelled, known, geometry) if known else hold_out(labelled, config, geometry)
     train, validation = list(parted.train), list(parted.validation)

@@ -9,6 +9,7 @@ from napari_unet.arrays.pixel_size import (
     BELIEVED,
     are_alike,
     are_believed,
+    is_brought,
     known_size,
     size_in_words,
 )
@@ -53,7 +54,7 @@ class Pixels:
         """Return a plane of a picture and what is to be learned of it, at the size of all."""
         ndim = len(image.shape) - 1
         size = known_size(picture, ndim) if self.resample else None
-        if size is None or self.spacing is None or not _is_brought(size, self.spacing):
+        if size is None or self.spacing is None or not is_brought(size, self.spacing):
             return image, truth
         shape = resampled_shape(image.shape[1:], size, self.spacing)
         return Resampled(image, shape), Resampled(truth, shape, nearest=self.nearest)
@@ -98,7 +99,7 @@ def _tell(
     """Say which images are resampled, and of which nothing is known."""
     notes, of = [], f"of {len(names)} images"
     each = list(zip(names, sizes, strict=True))
-    others = [(name, size) for name, size in each if size and _is_brought(size, wanted)]
+    others = [(name, size) for name, size in each if size and is_brought(size, wanted)]
     wrong = [(name, size) for name, size in each if size and not are_believed(size, wanted)]
     unknown = [name for name, size in each if size is None]
     if others:
@@ -115,8 +116,3 @@ def _tell(
         words = f"taken to be of {size_in_words(wanted)}"
         notes.append(f"{len(unknown)} {of} without a known pixel size, {words}: {unknown[0]}")
     return tuple(notes)
-
-
-def _is_brought(size: Sequence[float], wanted: Sequence[float]) -> bool:
-    """Tell whether an image is resampled: its pixels differ, but not beyond belief."""
-    return are_believed(size, wanted) and not are_alike(size, wanted)

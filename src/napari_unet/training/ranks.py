@@ -132,6 +132,11 @@ class Ranks:
 ALONE = Ranks()
 
 
+def count_processes() -> int:
+    """Return how many processes `torchrun` has started; 1 where it has not."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
 @contextmanager
 def joined() -> Iterator[Ranks]:
     """Join the processes that `torchrun` has started; where it has not, this one is alone.
@@ -141,8 +146,8 @@ def joined() -> Iterator[Ranks]:
     InputError
         U164 when another process has ended meanwhile.
     """
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1 or "RANK" not in os.environ:
+    world = count_processes()
+    if world == 1:
         yield ALONE
         return
     local = int(os.environ.get("LOCAL_RANK", "0"))

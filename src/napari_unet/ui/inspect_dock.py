@@ -6,30 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, FloatSlider, SpinBox
 from napari.layers import Labels
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QPushButton
 
-from napari_unet.config import InputError, LabelConfig, PredictConfig, WeightConfig
+from napari_unet.config import LabelConfig, PredictConfig, WeightConfig
 from napari_unet.events import Started
-from napari_unet.ui.background import Background
 from napari_unet.ui.choice import LayerBox
 from napari_unet.ui.form import Form
-from napari_unet.ui.layers import find_layer, source_of
+from napari_unet.ui.layers import find_layer
 from napari_unet.ui.panel import allow
 from napari_unet.ui.plan_shapes import plan_layer
 from napari_unet.ui.predicting import PredictingDock
-from napari_unet.ui.results import Place
 from napari_unet.ui.rows import Fold, stack, title
 from napari_unet.ui.showing import lay_side_by_side, show_anew
-from napari_unet.ui.weights import map_layers, weight_maps
+from napari_unet.ui.weighing import Weighing, Wish
 
 if TYPE_CHECKING:
     import napari.viewer
 
     from napari_unet.events import Event
-    from napari_unet.ui.weights import Maps
 
-CALM_MS = 200  # after the last move of a slider
 COLORMAPS = ("viridis", "magma", "inferno", "cividis", "gray", "turbo")
 
 
@@ -38,11 +33,7 @@ class InspectDock(PredictingDock):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
-        self._weighing = Background(self)
-        self._place: tuple[Place, object] | None = None
-        self._calm = QTimer(self)
-        self._calm.setSingleShot(True)
-        self._calm.setInterval(CALM_MS)
+        self.weighing = Weighing(viewer, self, shown="border term")
         self._make_parts()
         self._compose()
         self._connect()
@@ -62,8 +53,7 @@ class InspectDock(PredictingDock):
 
     def shut_down(self) -> None:
         """End what runs for this dock."""
-        self._calm.stop()
-        self._weighing.stop()
+        self.weighing.stop()
         super().shut_down()
 
     def check(self) -> None:
@@ -94,7 +84,7 @@ class InspectDock(PredictingDock):
         self.w0.native.setToolTip(str(fields["w0"].description))
         self.sigma.native.setToolTip(str(fields["sigma"].description))
         self.live = QCheckBox("Show weight maps, live")
-        self.live.setToolTip("Show the maps and follow the sliders and the choice of labels.")
+        self.live.setToolTip("Show the maps and follow the sliders and what is drawn.")
         self.grid = QCheckBox("Layers side by side")
         self.grid.setToolTip("The grid mode of the viewer: every layer in a cell of its own.")
 
@@ -131,9 +121,9 @@ class InspectDock(PredictingDock):
         self.kind.changed.connect(self._on_setting)
         self.labels.chosen.connect(self._on_setting)
         self.live.toggled.connect(self._on_setting)
-        self._calm.timeout.connect(self._on_calm)
-        self._weighing.done.connect(self._on_weighed)
-        self._weighing.failed.connect(self.message.mark)
+        self.weighing.weighed.connect(self._on_weighed)
+        self.weighing.failed.connect(self.message.mark)
+        self.weighing.ended.connect(self._on_ended)
 
     def _on_gates(self) -> None:
         self.begin(self.request(PredictConfig(outputs=("attention",))))
@@ -156,35 +146,28 @@ class InspectDock(PredictingDock):
             show_anew(self.viewer, plan_layer(layer, axes, tile, card, self.viewer.dims.point))
 
     def _on_setting(self, _value: object = None) -> None:
-        if self.live.isChecked():
-            self._calm.start()
-        else:
-            self._calm.stop()
+        """Show the weights of the chosen labels, or follow them no more."""
+        if not self.live.isChecked():
+            self.weighing.stop()
+            return
+        self.weighing.want(self._to_weigh())
+        if not self.weighing.live:
+            self.weighing.show()
 
-    def _on_calm(self) -> None:
-        """Weigh the pixels of the labels with what the sliders say."""
+    def _to_weigh(self) -> Wish | None:
         layer, ndim = self.find(self.labels.key), int(self.dimensions.value)
         if layer is None:
             self.message.warn("choose labels to weigh")
-            return
-        axes = ("PTZYX"[-layer.ndim :])[: layer.ndim]
-        try:
-            config: Any = self.kind.value
-            source = source_of(layer, axes)
-            self._place = Place(layer, axes, ndim), layer.unique_id
-        except (InputError, ValueError) as error:
-            self.message.mark(error)
-            return
+            return None
+        kind: Any = self.kind.value
         weights = WeightConfig(w0=self.w0.value, sigma=self.sigma.value)
-        self._weighing.run(weight_maps, [source], ndim, config, weights)
+        return Wish((layer.unique_id,), "PTZYX"[-layer.ndim :], ndim, kind, weights)
 
-    def _on_weighed(self, maps: list[Maps]) -> None:
-        if self._place is None or not maps:
-            return
-        place, key = self._place
-        self.message.news("; ".join(maps[0].notes))
-        for made in map_layers(maps[0], place.keywords(), key, shown="border term"):
-            show_anew(self.viewer, made)
+    def _on_weighed(self, notes: tuple[str, ...]) -> None:
+        self.message.news("; ".join(notes))
+
+    def _on_ended(self) -> None:
+        self.live.setChecked(False)
 
     def _on_grid(self, checked: bool) -> None:
         lay_side_by_side(self.viewer, enabled=checked)

@@ -56,15 +56,22 @@ def plan_layer(
     corners = [rectangle(window, here) for window, _ in windows]
     meta: dict[str, Any] = {
         "name": f"{layer.name}: tiles of {tile} pixels",
-        "shape_type": "rectangle" if ndim > 1 else "line",
         "edge_color": [colour for _, colour in windows],
-        "face_color": "transparent",
-        "edge_width": max(1.0, max(shape) / 250),
         "features": {"what": ["writes"] * (len(windows) - 1) + ["reads"]},
         "metadata": {MARK: {"plan": layer.unique_id}},
+        **outlined(shape),
         **Place(layer, axes, ndim).keywords(),
     }
     return corners, meta, "shapes"
+
+
+def outlined(shape: Sequence[int]) -> dict[str, Any]:
+    """Say how `rectangle`s on an image of this shape are drawn: seen through, as fine as it."""
+    return {
+        "shape_type": "rectangle" if len(shape) > 1 else "line",
+        "face_color": "transparent",
+        "edge_width": max(1.0, max(shape) / 250),
+    }
 
 
 def _meets(tile: Tile, middle: Tile) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from napari_unet.arrays.axes import Picture, spatial_shape
 from napari_unet.library.split import SplitCard, widened
 from napari_unet.ui.layers import first_level
-from napari_unet.ui.plan_shapes import READ, WRITE, rectangle
+from napari_unet.ui.plan_shapes import READ, WRITE, outlined, rectangle
 from napari_unet.ui.results import MARK, Place, result_axes
 
 if TYPE_CHECKING:
@@ -56,12 +56,10 @@ def split_layer(
     what = [word for _, word in drawn]
     meta: dict[str, Any] = {
         "name": f"{layer.name}: {HELD_OUT}",
-        "shape_type": "rectangle" if ndim > 1 else "line",
         "edge_color": [COLOURS[word] for word in what],
-        "face_color": "transparent",
-        "edge_width": max(1.0, max(shape) / 250),
         "features": {"what": what},
         "metadata": {MARK: {"split": layer.unique_id}},
+        **outlined(shape),
         **_space(layer, axes, ndim, scale),
     }
     return [corners for corners, _ in drawn], meta, "shapes"

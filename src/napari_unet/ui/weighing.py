@@ -40,15 +40,18 @@ class Weighing(QObject):
     """Shows the weights of labels as layers, and anew whenever these or the settings change.
 
     The maps are made in a thread, one after the other; what changes meanwhile is taken into the
-    next ones. A map that the user deletes ends it.
+    next ones. A map that the user deletes ends it. Of the maps, `shown` is visible.
     """
 
     weighed = Signal(tuple)  # notes, in words
     failed = Signal(Exception)
+    ended = Signal()  # because the user has deleted a map
 
-    def __init__(self, viewer: napari.viewer.Viewer, parent: QObject) -> None:
+    def __init__(
+        self, viewer: napari.viewer.Viewer, parent: QObject, shown: str = "total weight"
+    ) -> None:
         super().__init__(parent)
-        self._viewer = viewer
+        self._viewer, self._visible = viewer, shown
         self._wish: Wish | None = None
         self._live = False
         self._stale = False  # something changed while maps were made
@@ -124,7 +127,7 @@ class Weighing(QObject):
             return
         self._shown = []
         for one, (place, key) in zip(maps, self._places, strict=False):
-            made = map_layers(one, place.keywords(), key)
+            made = map_layers(one, place.keywords(), key, self._visible)
             self._shown += [show_anew(self._viewer, layer) for layer in made]
             if not one.ignored.any():  # there may have been some before
                 self._remove({"labels": key, "map": "ignored"})
@@ -143,6 +146,7 @@ class Weighing(QObject):
         """Stop, and say so, if the user has deleted a map."""
         if self._live and not all(find_layer(self._viewer.layers, key) for key in self._shown):
             self.stop()
+            self.ended.emit()
         return self._live
 
     def _remove(self, mark: dict[str, Any]) -> None:

@@ -96,7 +96,7 @@ def weight_maps(
 
 
 def map_layers(
-    maps: Maps, keywords: Mapping[str, Any], source: object, shown: str = "total weight"
+    maps: Maps, keywords: Mapping[str, Any], source: object, shown: str
 ) -> list[LayerTuple]:
     """Turn maps into layers on the space of their labels.
 
