@@ -11,6 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from napari_unet.cli.commands import engine
 from napari_unet.cli.failing import FAULT_OF_OURS, as_input_error, in_one_line, refuse_several
 from napari_unet.cli.parser import make_parser
 from napari_unet.cli.training import train
@@ -40,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _run(words: Sequence[str]) -> int:
     arguments = make_parser().parse_args(words)
-    if arguments.run is not train:
+    if arguments.run not in (train, engine):  # a window may open on one of several machines
         refuse_several(words[0])
     arguments.words = words  # a command that was stopped says how to go on
     status = int(arguments.run(arguments) or 0)
