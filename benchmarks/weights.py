@@ -4,10 +4,10 @@
     python benchmarks/weights.py 4096/500 2048/5000 --repeats 3 --out weights.json
 
 Times are those of the processor, summed over threads: ratios of medians of interleaved repeats, so
-they carry over between machines and tell the same while other programs run; seconds are of this
-machine. Where the usual way would take minutes, it is measured on some of
-the objects, neighbours of one another, and extrapolated, and the table says so; the largest error
-is then the difference of both ways on these objects alone.
+they carry over between machines and tell the same while other programs run. Where the usual way
+would take minutes, it is measured on some of the objects, neighbours of one another, and
+extrapolated, and the table says so; the largest error is then the difference of both ways on these
+objects alone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 from scipy.ndimage import center_of_mass, distance_transform_edt
 from tables import keep, weights_table
 
+from napari_unet.targets import threads
 from napari_unet.targets.border import border_term
 
 if TYPE_CHECKING:
@@ -122,8 +123,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", default=["512/50", "1024/200"], metavar="SIZE/OBJECTS")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1, help="for ours; scipy has one")
     parser.add_argument("--out", type=Path, help="results, as JSON")
     arguments = parser.parse_args()
+    threads.MOST_THREADS = arguments.threads
     rows = []
     for case in arguments.cases:
         size, n_objects = (int(number) for number in case.split("/"))

@@ -48,9 +48,13 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image, labels = membranes((64, 64), seed=k)
         write_pair(folder / "isbi2012_em", f"train_{k:02}", image, labels * np.uint8(255))
     names = [f"{k:03x}" for k in range(N_FLUO + 1)]
-    for k, name in enumerate(names[:N_FLUO]):  # the last is no fluorescence and is not there
+    for k, name in enumerate(names):  # the last is a coloured one, dark on white
         image, labels = touching_cells((64, 64), seed=k)
-        write_pair(folder / "dsb2018", name, image, labels.astype(np.uint16))
+        if name == names[-1]:
+            grey = np.clip(255 - image / image.max() * 200, 0, 255).astype(np.uint8)
+            write_pair(folder / "dsb2018", name, np.stack([grey] * 3, axis=-1), labels, "YXC")
+        else:
+            write_pair(folder / "dsb2018", name, image, labels.astype(np.uint16))
     with (folder / "dsb2018" / "index.csv").open("w", newline="") as lines:
         rows = csv.writer(lines)
         rows.writerow(["id", "kind"])
@@ -59,9 +63,9 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_border_term_prints_its_table() -> None:
-    head, row = run("weights.py", "64/5", "--repeats", 1)
-    assert "error/w0" in head
-    assert row.split()[0] == "64/5"
+    head, _, row = run("weights.py", "64/5", "--repeats", 1)
+    assert cells(row)[:2] == ["64 x 64", "5"]
+    assert float(cells(row)[cells(head).index("largest error")]) < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -82,6 +86,39 @@ def test_accuracy_prints_and_keeps_its_table(
     assert 0 <= kept[score] <= 1
     assert kept["steps"] >= 1
     assert kept["train_cpu_s"] > 0
+
+
+def test_minutes_are_scored_from_scratch_and_from_a_parent(sets: Path, tmp_path: Path) -> None:
+    parent = tmp_path / "parent"
+    (learned,) = run("minutes.py", sets, "--run", "parent", "--parent", 0.005, "--from", parent)
+    assert json.loads(learned)["steps"] >= 1
+    (found,) = run("minutes.py", sets, "--run", "tissue/off/0.005", "--from", parent)
+    row = json.loads(found)
+    assert (row["start"], row["border"], row["minutes"]) == ("tissue", "off", 0.005)
+    assert row["w0"] == 0
+    assert 0 <= row["f1"] <= 1
+    kept = tmp_path / "minutes.json"
+    kept.write_text(json.dumps([row]))
+    page = tmp_path / "page.md"
+    page.write_text("<!-- minutes:begin --><!-- minutes:end -->")
+    run("tables.py", page, kept)
+    *_, last, _, _ = page.read_text().splitlines()
+    assert cells(last)[:3] == ["0.005", "off", "model of tissue"]
+
+
+def test_frames_of_a_sequence_are_scored(tmp_path: Path) -> None:
+    folder = tmp_path / "ctc_phc_u373"
+    for k in (1, 2, 30, 75, 80):  # before 60 to train
+        image, labels = touching_cells((64, 64), seed=k)
+        write_pair(folder, f"01_t{k:03}", image, labels)
+    (folder / "labels").rename(folder / "labels_ST")
+    drawn = folder / "labels_GT"
+    drawn.mkdir()
+    (folder / "labels_ST" / "01_t075.tif").rename(drawn / "01_t075.tif")
+    head, _, row = run("cells.py", tmp_path, "--minutes", 0.005)
+    found = dict(zip(cells(head), cells(row), strict=True))
+    assert found["frames to train / to test"] == "3 / 1"
+    assert 0 <= float(found["SEG"]) <= 1
 
 
 def test_a_run_that_fails_does_not_take_the_others_along(sets: Path, tmp_path: Path) -> None:
