@@ -1,14 +1,15 @@
 """Images that no memory holds: how much memory a prediction takes, and what it reads.
 
     python benchmarks/large.py --out large.json                    # a part of 8192 x 8192 pixels
-    python benchmarks/large.py --disk DIR --out large.json         # 8 GiB on disk, too
+    python benchmarks/large.py --disk DIR --out large.json         # a part of 8 GiB on disk
+    python benchmarks/large.py --disk DIR --edge 65536 --base 2 --depth 2 --outputs classes  # whole
 
 The first image has 100,000 x 100,000 pixels: a zarr array whose chunks are made when they are
 asked for, and counted. The second is written to DIR (65,536 x 65,536 pixels of 16 bits) and stays
-there. Of both a square in the middle is predicted, in rows and in tiles, into a zarr on disk. Reads
-are counted from the first tile on: before, grey values are measured in blocks spread over the
-image. Memory is that of a process which does nothing else, less what it held with the model opened;
-its slope is fitted between a quarter and the end of the tiles.
+there; with `--disk` it is the only one. A square in the middle is predicted, in rows and in tiles,
+into a zarr on disk. Reads are counted from the first tile on: before, grey values are measured in
+blocks spread over the image. Memory is that of a process which does nothing else, less what it
+held with the model opened; its slope is fitted between a quarter and the end of the tiles.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 from tables import keep, large_table
-from zarr.storage import MemoryStore
+from zarr.abc.store import Store
+from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,11 +41,7 @@ Results = dict[str, Any]
 
 
 class Drawn(MemoryStore):
-    """A store of an image that is drawn when it is read; `reads` counts how often each chunk is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reads: dict[str, int] = {}
+    """A store of an image that is drawn when it is read."""
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
@@ -51,9 +49,24 @@ class Drawn(MemoryStore):
         """Return the metadata, or a chunk drawn anew."""
         if not key.startswith("c/"):
             return await super().get(key, prototype, byte_range)
-        self.reads[key] = self.reads.get(key, 0) + 1
         _, row, column = key.split("/")
         return prototype.buffer.from_bytes(draw(int(row), int(column)).tobytes())
+
+
+class Counted(WrapperStore[Store]):
+    """A store whose `reads` count how often each chunk is read."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.reads: dict[str, int] = {}
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Return what the store has."""
+        if key.startswith("c/"):
+            self.reads[key] = self.reads.get(key, 0) + 1
+        return await self._store.get(key, prototype, byte_range)
 
 
 def draw(row: int, column: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -65,13 +78,13 @@ def draw(row: int, column: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.clip(rings + noise, 0, 255).astype(np.uint8)
 
 
-def make(folder: Path, base: int) -> None:
+def make(folder: Path, base: int, depth: int) -> None:
     """Make a model; what it has learned does not matter here."""
     import napari_unet
     from napari_unet.arrays.samples import membranes
     from napari_unet.config import TrainConfig
 
-    model = {"base": base, "depth": 3, "norm": "batch"}
+    model = {"base": base, "depth": depth, "norm": "batch"}
     config = TrainConfig.from_recipe("quick", labels={"kind": "classes"}, model=model, epochs=1)
     for _ in napari_unet.train(config, [membranes((128, 128))], folder):
         pass
@@ -88,7 +101,20 @@ def write_disk(path: Path) -> None:
         array[row * CHUNK : (row + 1) * CHUNK] = np.tile(drawn, DISK_EDGE // CHUNK // 4)
 
 
-def predict(folder: Path, scratch: Path, image: str, way: str, edge: int) -> Results:
+def open_image(image: str) -> tuple[Counted, Any]:
+    """Open one of the two images; return its store, too."""
+    if image != "drawn":
+        store = Counted(LocalStore(image, read_only=True))
+        return store, zarr.open_array(store, mode="r")
+    store = Counted(Drawn())
+    return store, zarr.create_array(
+        store=store, shape=(EDGE,) * 2, chunks=(CHUNK,) * 2, dtype=np.uint8, compressors=None
+    )
+
+
+def predict(
+    folder: Path, scratch: Path, image: str, way: str, edge: int, outputs: list[str]
+) -> Results:
     """Predict a square in the middle of an image; return memory, reads and time."""
     import psutil
 
@@ -97,19 +123,13 @@ def predict(folder: Path, scratch: Path, image: str, way: str, edge: int) -> Res
     from napari_unet.config import PredictConfig
     from napari_unet.events import Finished, Started, TileDone
 
-    store = Drawn()
-    if image == "drawn":
-        data = zarr.create_array(
-            store=store, shape=(EDGE,) * 2, chunks=(CHUNK,) * 2, dtype=np.uint8, compressors=None
-        )
-    else:
-        data = zarr.open_array(image, mode="r")
+    store, data = open_image(image)
     start = (data.shape[0] - edge) // 2 // CHUNK * CHUNK
     model = napari_unet.open_model(folder, device="cpu")
     process = psutil.Process()
     before = process.memory_info().rss
     config = PredictConfig(
-        outputs=("classes", "probabilities"), tile="rows" if way == "rows" else 512,
+        outputs=outputs, tile="rows" if way == "rows" else 512,
         region=((start, start + edge),) * 2, memory_gib=0.75,
     )  # fmt: skip
     held, began, sampled = [], time.perf_counter(), 0
@@ -122,14 +142,16 @@ def predict(folder: Path, scratch: Path, image: str, way: str, edge: int) -> Res
         if isinstance(event, Finished):
             summary = dict(event.summary)
     shares, sizes = np.transpose([pair for pair in held if pair[0] >= 0.25])
+    margin = model.geometry.context[0]
     slope = np.polyfit(shares, sizes, 1)[0] if len(shares) > 2 else 0.0
     return {
-        "px": edge**2, "way": way, "image": "drawn" if image == "drawn" else "on disk",
+        "px": edge**2, "way": way, "outputs": outputs, "tiles": summary["tiles"],
+        "image": "drawn" if image == "drawn" else "on disk",
         "image_gib": data.nbytes / 2**30, "edge": edge, "peak_mib": peak_mib() - before / 2**20,
         "slope_mib": slope / 2**20, "plan_mib": summary["plan"]["bytes"] / 2**20,
         "seconds": time.perf_counter() - began, "tile": summary["plan"]["tile"],
-        "sampled": sampled,
-        **count_reads(store, start, edge, model.geometry.context[0]),
+        "sampled": sampled, "base": model.card.model.base, "depth": model.card.model.depth,
+        **count_reads(store.reads, range(start, start + edge), data.shape[0], margin),
     }  # fmt: skip
 
 
@@ -141,16 +163,18 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def count_reads(store: Drawn, start: int, edge: int, margin: int) -> Results:
-    """Return how many chunks were read, and how many of them lie beyond square and margin."""
-    if not store.reads:
-        return {}
-    first, last = (start - margin) // CHUNK, (start + edge + margin - 1) // CHUNK
-    places = [tuple(map(int, key.split("/")[1:])) for key in store.reads]
+def count_reads(reads: dict[str, int], square: range, size: int, margin: int) -> Results:
+    """Return how often chunks were read, and how many of them lie beyond square and margin."""
+    first, last = (
+        max(square.start - margin, 0) // CHUNK,
+        (min(square.stop + margin, size) - 1) // CHUNK,
+    )
+    places = [tuple(map(int, key.split("/")[1:])) for key in reads]
     beyond = [place for place in places if not all(first <= k <= last for k in place)]
     return {
         "chunks": len(places) - len(beyond), "beyond": len(beyond),
-        "needed": (last - first + 1) ** 2, "reads": sum(store.reads.values()),
+        "needed": (last - first + 1) ** 2, "reads": sum(reads.values()),
+        "most": max(reads.values()),
     }  # fmt: skip
 
 
@@ -164,7 +188,7 @@ def start(step: str, *arguments: Any) -> Any:
 def do(step: str, arguments: list[Any]) -> Any:
     """Do one step in this process."""
     if step == "make":
-        return make(Path(arguments[0]), arguments[1])
+        return make(Path(arguments[0]), *arguments[1:])
     if step == "disk":
         return write_disk(Path(arguments[0]))
     return predict(Path(arguments[0]), Path(arguments[1]), *arguments[2:])
@@ -172,23 +196,25 @@ def do(step: str, arguments: list[Any]) -> Any:
 
 def measure(scratch: Path, arguments: argparse.Namespace) -> Iterator[Results]:
     """Yield the rows of the table."""
-    images = ["drawn"]
+    image = "drawn"
     if arguments.disk:
-        images.append(str(arguments.disk / "large-benchmark.zarr"))
-        start("disk", images[1])
-    start("make", scratch / "model", arguments.base)
-    for image in images:
-        for way in ("rows", "tiles"):
-            row = start("predict", scratch / "model", scratch, image, way, arguments.edge)
-            yield {"name": f"large/{row['image']}/{way}", "benchmark": "large",
-                   "architecture": "unet", **row}  # fmt: skip
+        image = str(arguments.disk / "large-benchmark.zarr")
+        start("disk", image)
+    start("make", scratch / "model", arguments.base, arguments.depth)
+    for way in ("tiles", "rows"):
+        row = start("predict", scratch / "model", scratch, image, way,
+                    arguments.edge, arguments.outputs)  # fmt: skip
+        yield {"name": f"large/{row['image']}/{row['edge']:06}/{way}", "benchmark": "large",
+               "architecture": "unet", **row}  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--edge", type=int, default=8192, help="of the square, in pixels")
     parser.add_argument("--base", type=int, default=8, help="filters of the first level")
-    parser.add_argument("--disk", type=Path, help="where there is room for 8 GiB")
+    parser.add_argument("--depth", type=int, default=3, help="poolings")
+    parser.add_argument("--outputs", nargs="+", default=["classes", "probabilities"])
+    parser.add_argument("--disk", type=Path, help="take an image of 8 GiB, written here")
     parser.add_argument("--out", type=Path, help="results, as JSON")
     parser.add_argument("--step", nargs=2, metavar=("STEP", "JSON"), help="do one step here")
     arguments = parser.parse_args()

@@ -123,15 +123,14 @@ TILING: Columns = {
 }
 LARGE: Columns = {
     "image": lambda run: f"{run['image_gib']:.1f} GiB, {run['image']}",
-    "predicted": lambda run: f"{run['edge']} x {run['edge']}",
-    "way": lambda run: f"{run['way']}, {'x'.join(map(str, run['tile']))}",
+    "network": lambda run: f"base {run['base']}, depth {run['depth']}",
+    "predicted": lambda run: f"{run['edge']:,} x {run['edge']:,}, {' and '.join(run['outputs'])}",
+    "way": lambda run: f"{run['way']}, {run['tiles']:,} of {'x'.join(map(str, run['tile']))}",
     "peak memory": lambda run: f"{run['peak_mib']:,.0f} MiB",
     "as planned": lambda run: f"{run['plan_mib']:,.0f} MiB",
     "grows by": lambda run: f"{run['slope_mib']:.1f} MiB",
-    "chunks read beyond": lambda run: str(run.get("beyond", "not counted")),
-    "reads per chunk": lambda run: (
-        f"{run['reads'] / run['needed']:.2f}" if "reads" in run else "not counted"
-    ),
+    "chunks read beyond": lambda run: str(run["beyond"]),
+    "reads per chunk": lambda run: f"{run['reads'] / run['needed']:.2f} (at most {run['most']})",
     "megapixels per s": lambda run: f"{run['px'] / run['seconds'] / 1e6:.2f}",
 }
 

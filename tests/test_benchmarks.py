@@ -199,7 +199,7 @@ def test_large_reads_nothing_beyond_the_margin(tmp_path: Path) -> None:
     out = tmp_path / "large.json"
     run("large.py", "--edge", 600, "--base", 4, "--out", out)
     rows = json.loads(out.read_text())
-    assert [row["way"] for row in rows] == ["rows", "tiles"]
+    assert [row["way"] for row in rows] == ["tiles", "rows"]
     assert all(row["beyond"] == 0 and row["chunks"] > 0 for row in rows)
 
 

@@ -113,13 +113,35 @@ def test_nothing_waits_that_can_be_computed(schedule: Schedule) -> None:
 @given(schedules())
 @SETTINGS
 def test_blocks_partition_the_rows_that_are_needed(schedule: Schedule) -> None:
-    """Where they meet does not depend on the window: two windows see the same blocks."""
     blocks, rows = schedule.blocks(), schedule.limits[IMAGE]
     assert (blocks[0][0], blocks[-1][1]) == schedule.boxes[IMAGE][0]
-    assert all(0 < stop - start <= rows for start, stop in blocks)
-    for (_, stop), (start, _) in pairwise(blocks):
-        assert stop == start
-        assert start % rows == 0
+    assert all(stop - start == rows for start, stop in blocks[:-1])
+    assert 0 < blocks[-1][1] - blocks[-1][0] <= rows
+    assert all(stop == start for (_, stop), (start, _) in pairwise(blocks))
+
+
+@pytest.mark.parametrize("form", range(len(FIRST)))
+def test_tiles_below_one_another_compute_maps_of_the_same_heights(form: int) -> None:
+    """A kernel is compiled, and kept, for every height: new ones would take memory with each tile.
+
+    Tiles of four steps come in blocks of three, so that their rows meet at other places.
+    """
+    config, graph = make(form)
+    geometry = measure(config)
+    step, around = geometry.step[0], -(-geometry.context[0] // geometry.step[0])
+    pixels = ((2 * around + 3 * 4) * step, geometry.step[1])
+    sizes = graph.sizes([geometry.input_size(axis, n) for axis, n in enumerate(pixels)])
+
+    def heights(first: int) -> list[tuple[int, int]]:
+        boxes = find_boxes(graph, sizes, {"logits": ((first, first + 4 * step), (0, 1))})
+        schedule, found = Schedule(graph, sizes, boxes, 3 * step), []
+        for _, last in schedule.blocks():
+            found += [(i, stop - start) for i, start, stop in schedule.advance(last)]
+        return found
+
+    top, *others = (heights((around + 4 * k) * step) for k in range(3))
+    assert top
+    assert all(other == top for other in others)
 
 
 @given(schedules())

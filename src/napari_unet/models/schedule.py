@@ -134,11 +134,13 @@ class Schedule:
         return all(stop > start for start, stop in self.boxes[i])
 
     def blocks(self) -> list[tuple[int, int]]:
-        """Return start and stop of the blocks of rows in which the image comes."""
+        """Return start and stop of the blocks of rows in which the image comes.
+
+        They are counted from where the part begins: all tiles then come in blocks of the same
+        heights. oneDNN compiles, and keeps, a kernel for each height.
+        """
         start, stop = self.boxes[IMAGE][0]
-        rows = self.limits[IMAGE]
-        cuts = [start, *range((start // rows + 1) * rows, stop, rows), stop]
-        return [(a, b) for a, b in pairwise(cuts) if b > a]
+        return list(pairwise([*range(start, stop, self.limits[IMAGE]), stop]))
 
     def advance(self, stop: int) -> Iterator[tuple[int, int, int]]:
         """Go on with the rows of the image up to `stop`: yield node, start and stop of its rows.
