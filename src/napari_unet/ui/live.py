@@ -19,7 +19,7 @@ from napari_unet.ui.correcting import Grid, Painted, take_over
 from napari_unet.ui.layers import find_layer, source_of, store
 from napari_unet.ui.looking import Looking
 from napari_unet.ui.results import MARK, LayerTuple, Place, open_results, result_axes
-from napari_unet.ui.showing import find_marked, focus, go_to, remove, show_anew
+from napari_unet.ui.showing import find_marked, focus, go_to, remove, show, show_anew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -85,6 +85,18 @@ class Live(QObject):
         for work in (self._reading, self._losses, self._storing):
             work.failed.connect(lambda error: self.told.emit(str(error)))
 
+    def get_ready(
+        self, chosen: Sequence[tuple[Sequence[Layer], Layer]], axes: str, ndim: int
+    ) -> None:
+        """Make the layer of the view for a training that is about to start, still empty.
+
+        napari takes a few tenths of a second for a new layer: nobody minds at the click.
+        """
+        if chosen and self.enabled:
+            (images, truth), *_ = chosen
+            place = Place(images[0], axes, ndim)
+            self._open(place, truth.unique_id, len(result_axes(axes, ndim)))
+
     def begin(
         self, order: TrainJob, chosen: Sequence[tuple[Sequence[Layer], Layer]], axes: str
     ) -> None:
@@ -124,7 +136,9 @@ class Live(QObject):
     def turn(self, on: bool) -> None:
         """Show the live view, or take it away."""
         self.enabled = on
-        if on:
+        if on and self._job:
+            first, *_ = self._pairs
+            self._open(first.place, first.labels, len(result_axes(self._axes, self._ndim)))
             self.look()
         else:
             layer = find_marked(self.viewer, LIVE)
@@ -177,6 +191,22 @@ class Live(QObject):
         config = self._labels.model_copy(update={"kind": self.kind})
         return take_over(labels, layer.data, before, grid, config)
 
+    def _open(self, place: Place, truth: object, n: int) -> None:
+        """Make an empty layer with `n` axes that looks like the labels, or like the target.
+
+        Not if there is one, or if the labels are gone.
+        """
+        layer = find_layer(self.viewer.layers, truth)
+        if layer is None or find_marked(self.viewer, LIVE) is not None:
+            return
+        values = isinstance(layer, Image)
+        nothing = np.zeros((1,) * n, np.float32 if values else np.int32)
+        data, meta, kind = live_layer(nothing, place.keywords())
+        look = {"colormap": layer.colormap}
+        if values:
+            look["contrast_limits"] = tuple(layer.contrast_limits)
+        show(self.viewer, (data, meta | look, kind))
+
     def _looked_at(self) -> Layer | None:
         """Return the topmost image that is visible and that the network can take."""
         for layer in reversed(self.viewer.layers):
@@ -227,8 +257,8 @@ class Live(QObject):
         if name == "values":
             array = array[0]
         data, grid = _placed(array, attrs)
-        truth = find_layer(self.viewer.layers, self._pairs[max(pair, 0)].labels)
-        show_anew(self.viewer, live_layer(data, place.keywords(grid.stride, grid.start), truth))
+        self._open(place, self._pairs[max(pair, 0)].labels, data.ndim)
+        show_anew(self.viewer, live_layer(data, place.keywords(grid.stride, grid.start)))
         self._shown = (data.copy(), grid, pair) if name == "classes" else None
 
     def _on_losses(self, read: tuple[str, list[Shown]]) -> None:
@@ -275,15 +305,10 @@ def _placed(array: Any, attrs: dict[str, Any]) -> tuple[Any, Grid]:
     return data, Grid((*lead, *offset), (*(1.0,) * len(lead), *stride))
 
 
-def live_layer(data: Any, where: Mapping[str, Any], truth: Layer | None) -> LayerTuple:
-    """Show classes as the labels, or values as the target, that they are learned from."""
+def live_layer(data: Any, where: Mapping[str, Any]) -> LayerTuple:
+    """Show classes (integers) as labels, or values as an image."""
     meta = {"name": "live view", "metadata": {MARK: dict(LIVE)}, "opacity": 0.5, **where}
-    kind = "labels" if np.issubdtype(data.dtype, np.integer) else "image"
-    if truth is not None:
-        meta["colormap"] = truth.colormap
-    if isinstance(truth, Image):
-        meta["contrast_limits"] = tuple(truth.contrast_limits)
-    return data, meta, kind
+    return data, meta, "labels" if np.issubdtype(data.dtype, np.integer) else "image"
 
 
 def doubt_layer(points: Any, doubts: Sequence[float], watched: Watched) -> LayerTuple:
