@@ -26,7 +26,9 @@ LIVE = {"live": "view"}
 
 
 def live(viewer: napari.Viewer) -> Layer | None:
-    return find_marked(viewer, LIVE)
+    """Return the live view once there is an answer in it."""
+    layer = find_marked(viewer, LIVE)
+    return layer if layer is not None and layer.data.size > 1 else None
 
 
 def pause(qtbot: QtBot, dock: TrainDock) -> int:
@@ -70,6 +72,19 @@ def test_the_live_view_lies_on_the_image_and_goes_with_the_training(
     qtbot.waitUntil(lambda: not training.job, timeout=LONG_MS)
     assert live(cells) is None
     assert not training.watching.isVisibleTo(training)
+
+
+def test_the_live_view_becomes_a_layer_with_the_click(
+    qtbot: QtBot, dock: TrainDock, cells: napari.Viewer
+) -> None:
+    click(qtbot, dock.train_button)
+    layer = find_marked(cells, LIVE)
+    assert not layer.data.any()
+    qtbot.waitUntil(lambda: live(cells) is not None, timeout=LONG_MS)
+    assert live(cells) is layer
+    click(qtbot, dock.progress.stop_button)
+    qtbot.waitUntil(lambda: not dock.job, timeout=LONG_MS)
+    assert find_marked(cells, LIVE) is None
 
 
 def test_labels_that_are_painted_in_a_pause_are_learned(

@@ -60,6 +60,11 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, An
     return None
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Tell whether there is a checkpoint below the model `folder`, be it intact or not."""
+    return bool(_newest_first(folder))
+
+
 def read_state(folder: Path) -> dict[str, Any] | None:
     """Return the state of the newest checkpoint alone, unchecked; None when there is none.
 
