@@ -59,7 +59,7 @@ def main(seconds: float) -> None:
     dock.form.value = settings(seconds)
     dock.folder.setText(str(demo.out))
     dock.train_button.click()
-    demo.wait("live view", lambda: find_marked(viewer, {"live": "view"}) is not None, dock)
+    demo.wait("live view", lambda: find_marked(viewer, {"live": "view"}).data.any(), dock)
     demo.wait("validations", lambda: len(dock.training.history) > 7, dock, seconds)
     dock.progress.pause_button.click()
     dock.watching.next_button.click()
@@ -72,7 +72,7 @@ def main(seconds: float) -> None:
     demo.wait("correction", lambda: "corrected" in dock.message.text(), dock)
     demo.wait("training", lambda: not dock.job, dock, seconds)
     keep(demo, "watched")
-    print(dock.diagnosis.words.text())
+    print(dock.going.diagnosis.words.text())
     viewer.close()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_unet.library.checkpoints import load_checkpoint, save_checkpoint
+from napari_unet.library.checkpoints import load_checkpoint, read_state, save_checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +25,15 @@ def test_round_trip(tmp_path: Path) -> None:
     assert set(found[0]) == {"w", "n"}
     np.testing.assert_array_equal(found[0]["w"], arrays(7)["w"])
     assert found[0]["n"].shape == ()
+
+
+def test_the_state_alone_is_that_of_the_newest_that_can_be_read(tmp_path: Path) -> None:
+    assert read_state(tmp_path) is None
+    for step in (1, 2):
+        newest = save_checkpoint(tmp_path, step, arrays(step), {"step": step})
+    assert read_state(tmp_path) == {"step": 2}
+    newest.write_bytes(newest.read_bytes()[:40])
+    assert read_state(tmp_path) == {"step": 1}
 
 
 def test_two_are_kept(tmp_path: Path) -> None:

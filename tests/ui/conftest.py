@@ -62,7 +62,7 @@ def nothing_left(
     left = set(application.topLevelWidgets()) - before
     assert not [w for w in left if type(w).__name__ != "CanvasBackendDesktop"]  # vispy's own
     assert not engine_of_all.jobs
-    assert len(application.findChildren(QProcess)) <= 1
+    qtbot.waitUntil(lambda: len(application.findChildren(QProcess)) <= 1)  # some end just now
     assert not [timer for timer in application.findChildren(QTimer) if timer.isActive()]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from napari.layers import Image, Labels
 
 from napari_unet.config import ModelConfig
 from napari_unet.library.card import Card, GeometryCard
+from napari_unet.library.folders import write_model
 from napari_unet.ui.choice import LayerBox, ModelBox, _words
 from napari_unet.ui.pairs import Pairs
 
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 
 def images(n: int) -> list[Image]:
     return [Image(np.zeros((4 + k, 5)), name=f"image {k}") for k in range(n)]
+
+
+def made(name: str, parent: str | None = None, **training: Any) -> Card:
+    return Card(
+        name=name, kind="instances", axes="CYX", normalisation="zscore", model=ModelConfig(),
+        geometry=GeometryCard(step=(2, 2), margin=(6, 6), lost=(0, 0), smallest=(2, 2)),
+        parent=parent, training=training,
+    )  # fmt: skip
 
 
 def test_a_choice_outlives_other_layers(qtbot: QtBot) -> None:
@@ -54,12 +63,7 @@ def test_labels_of_the_shape_of_the_image_are_preferred(qtbot: QtBot) -> None:
     ],
 )
 def test_a_model_is_named_with_its_score(best: dict[str, float], words: str) -> None:
-    card = Card(
-        name="m", kind="instances", axes="CYX", normalisation="zscore", model=ModelConfig(),
-        geometry=GeometryCard(step=(2, 2), margin=(6, 6), lost=(0, 0), smallest=(2, 2)),
-        training={"best": best},
-    )  # fmt: skip
-    assert _words(card) == words
+    assert _words(made("m", best=best)) == words
 
 
 @pytest.mark.parametrize("nothing", ["", "begin anew"])
@@ -81,3 +85,21 @@ def test_models_of_the_library_and_of_elsewhere(
     with qtbot.waitSignal(box.refused):
         box.choose(tmp_path)
     assert box.folder == str(model)
+
+
+def test_a_model_tells_where_it_comes_from_if_there_is_something_to_tell(
+    qtbot: QtBot, tmp_path: Path
+) -> None:
+    for name, parent in (("first", None), ("second", "first (0123)")):
+        write_model(tmp_path / name, made(name, parent), {})
+    box = ModelBox("help")
+    qtbot.addWidget(box)
+    box.fill(tmp_path)
+    box.choose(tmp_path / "second")
+    assert box.words.text() == "Fine-tuned from first (0123)."
+    assert not box.words.isHidden()
+    box.choose(tmp_path / "first")
+    assert box.words.isHidden()
+    write_model(tmp_path / "first", made("first", None, resumed=[8]), {})
+    box.choose(tmp_path / "first")  # it has learned more
+    assert box.words.text() == "Resumed at step 8."

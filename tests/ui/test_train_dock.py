@@ -176,7 +176,7 @@ def test_closing_the_dock_ends_its_training(
     qtbot: QtBot, dock: TrainDock, cells: napari.Viewer
 ) -> None:
     click(qtbot, dock.train_button)
-    qtbot.waitUntil(lambda: dock.curves is not None, timeout=LONG_MS)
+    qtbot.waitUntil(lambda: dock.going.isVisibleTo(dock), timeout=LONG_MS)
     cells.window.remove_dock_widget(dock)  # `viewer` checks that no process is left
 
 

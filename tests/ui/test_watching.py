@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_unet.config import LabelConfig
-from napari_unet.ui.correcting import take_over
+from napari_unet.ui.correcting import Grid, take_over
 from napari_unet.ui.results import MARK
 from napari_unet.ui.showing import find_marked
 from tests.ui.test_train_dock import LONG_MS, click, dock
@@ -26,7 +26,9 @@ LIVE = {"live": "view"}
 
 
 def live(viewer: napari.Viewer) -> Layer | None:
-    return find_marked(viewer, LIVE)
+    """Return the live view once there is an answer in it."""
+    layer = find_marked(viewer, LIVE)
+    return layer if layer is not None and layer.data.size > 1 else None
 
 
 def pause(qtbot: QtBot, dock: TrainDock) -> int:
@@ -70,6 +72,19 @@ def test_the_live_view_lies_on_the_image_and_goes_with_the_training(
     qtbot.waitUntil(lambda: not training.job, timeout=LONG_MS)
     assert live(cells) is None
     assert not training.watching.isVisibleTo(training)
+
+
+def test_the_live_view_becomes_a_layer_with_the_click(
+    qtbot: QtBot, dock: TrainDock, cells: napari.Viewer
+) -> None:
+    click(qtbot, dock.train_button)
+    layer = find_marked(cells, LIVE)
+    assert not layer.data.any()
+    qtbot.waitUntil(lambda: live(cells) is not None, timeout=LONG_MS)
+    assert live(cells) is layer
+    click(qtbot, dock.progress.stop_button)
+    qtbot.waitUntil(lambda: not dock.job, timeout=LONG_MS)
+    assert find_marked(cells, LIVE) is None
 
 
 def test_labels_that_are_painted_in_a_pause_are_learned(
@@ -144,14 +159,60 @@ def _of(viewer: napari.Viewer, what: str) -> list[Any]:
     return [layer for layer, mark in marks if mark.get("live") == what]
 
 
-def test_classes_are_taken_over_as_they_are_painted(cells: napari.Viewer) -> None:
+@pytest.mark.parametrize("stride", [(1.0, 1.0), (2.0, 3.0), (1.7, 0.4), (0.3, 0.6)])
+@pytest.mark.parametrize("start", [(10.0, 20.0), (10.4, 20.9)])
+def test_each_pixel_of_the_labels_takes_what_is_painted_on_its_centre(
+    cells: napari.Viewer, stride: tuple[float, float], start: tuple[float, float]
+) -> None:
     labels = cells.layers["drawn"]
     before = labels.data.copy()
-    shown = np.full((4, 5), 2)
+    shown = np.full((9, 11), 2)
     painted = shown.copy()
-    painted[1, 2:4] = 3, 0
-    config = LabelConfig(kind="classes")
-    assert take_over(labels, painted, shown, (10, 20), config) == 2
-    assert list(labels.data[11, 22:24]) == [3, 0]
-    assert (labels.data != before).sum() <= 2
-    assert take_over(labels, painted, painted, (10, 20), config) == 0
+    painted[2:4, 3:8] = 3
+    painted[6, 1] = 0
+    grid, config = Grid(start, stride), LabelConfig(kind="classes")
+    n = take_over(labels, painted, shown, grid, config)
+    found = labels.data.copy()
+    for y, x in np.ndindex(before.shape):
+        k = [int((p + 0.5 - a) // s) for p, a, s in zip((y, x), start, stride, strict=True)]
+        inside = 0 <= k[0] < 9 and 0 <= k[1] < 11
+        if inside and (painted[*k] != shown[*k] or min(stride) >= 1):
+            assert found[y, x] == (painted[*k] if painted[*k] != 2 else before[y, x])
+    for k in zip(*np.nonzero(painted != shown), strict=True):  # nothing painted is lost
+        y, x = (int(a + (i + 0.5) * s) for i, a, s in zip(k, start, stride, strict=True))
+        assert found[y, x] in {3, 0}
+    assert n >= (found != before).sum() > 0
+    assert take_over(labels, painted, painted, grid, config) == 0
+    labels.undo()
+    np.testing.assert_array_equal(labels.data, before)
+
+
+def test_what_is_painted_at_the_edge_stays_in_the_labels(cells: napari.Viewer) -> None:
+    labels = cells.layers["drawn"]
+    shown = np.zeros((48, 56), int)
+    grid = Grid((0.0, 0.0), (2.0, 2.0))
+    assert take_over(labels, shown + 5, shown, grid, LabelConfig(kind="classes")) == 96 * 112
+    assert (labels.data == 5).all()
+
+
+def test_what_is_painted_over_a_coarser_live_view_becomes_a_label(
+    qtbot: QtBot, dock: TrainDock, cells: napari.Viewer
+) -> None:
+    dock.form.plain.field("spacing").value = (1.0, 1.0)  # twice the pixels of the image
+    click(qtbot, dock.train_button)
+    qtbot.waitUntil(lambda: live(cells) is not None, timeout=LONG_MS)
+    pause(qtbot, dock)
+    drawn, shown = cells.layers["drawn"], live(cells)
+    assert shown.data.shape == (48, 56)
+    before = drawn.data.copy()
+    shown.data_setitem(tuple(map(np.ravel, np.mgrid[5:9, 5:9])), 1 - shown.data[5:9, 5:9].ravel())
+    painted = shown.data.copy()
+    click(qtbot, dock.progress.pause_button)
+    qtbot.waitUntil(lambda: "corrected pixels" in dock.message.text(), timeout=LONG_MS)
+    spot = np.zeros(before.shape, bool)
+    spot[10:18, 10:18] = True
+    np.testing.assert_array_equal(drawn.data[~spot], before[~spot])
+    finer = painted.repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(drawn.data[spot] > before.max(), finer[spot] > 0)
+    click(qtbot, dock.progress.stop_button)
+    qtbot.waitUntil(lambda: not dock.job, timeout=LONG_MS)

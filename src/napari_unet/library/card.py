@@ -72,7 +72,7 @@ class Card(Config):
     classes: tuple[ClassCard, ...] = Field((), description="Empty in regression.")
     target: tuple[TargetCard, ...] = Field((), description="In regression, one for each channel.")
     parent: str | None = Field(
-        None, description="Name and checksum of the model it was tuned from."
+        None, description="Name and checksum of the model it was tuned from, and of its parents."
     )
     training: dict[str, Any] = Field(default_factory=dict, description="Steps, scores, data.")
     environment: dict[str, str] = Field(

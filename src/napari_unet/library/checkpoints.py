@@ -11,9 +11,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 from napari_unet.arrays.writing import atomic_write
+from napari_unet.config import InputError, TrainConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +58,44 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, An
         state = json.loads(arrays.pop(_STATE).tobytes())
         return arrays, state
     return None
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Tell whether there is a checkpoint below the model `folder`, be it intact or not."""
+    return bool(_newest_first(folder))
+
+
+def read_state(folder: Path) -> dict[str, Any] | None:
+    """Return the state of the newest checkpoint alone, unchecked; None when there is none.
+
+    It is small beside the arrays: enough to say how far a run is, not to go on from.
+    """
+    for path in _newest_first(folder):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                state: dict[str, Any] = json.loads(file.get_tensor(_STATE).tobytes())
+        except (OSError, ValueError, SafetensorError):  # the one before may be intact
+            continue
+        return state
+    return None
+
+
+def settings_of(state: Mapping[str, Any]) -> TrainConfig:
+    """Read the settings of a checkpoint; those that came later have their defaults.
+
+    Raises
+    ------
+    InputError
+        U154 for settings that this version does not know.
+    """
+    try:
+        return TrainConfig.model_validate(state["config"])
+    except ValueError as error:
+        raise InputError(
+            "U154",
+            "the checkpoint was written with settings that this version does not know",
+            "resume with the version it began with, or train into a new folder",
+        ) from error
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -170,7 +170,7 @@ def correct(run: Run, correction: Correction) -> Corrected:
         raises.
     """
     config = run.config.model_copy(update={"normalisation": run.data.normalisation})
-    data = load_data(config, correction.pairs, card_of(run, None), run.data.split)
+    data = load_data(config, correction.pairs, card_of(run), run.data.split)
     if data.names != run.data.names or data.channels != run.data.channels:
         raise InputError(
             "U157",

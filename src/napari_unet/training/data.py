@@ -75,6 +75,8 @@ def load_data(
     pairs: Sequence[Pair],
     parent: Card | None = None,
     split: SplitCard | None = None,
+    *,
+    keep_network: bool = True,
 ) -> TrainingData:
     """Open, check and prepare the pairs that a run learns from.
 
@@ -91,6 +93,8 @@ def load_data(
     split : SplitCard, optional
         What is held out: of the images that it names, wherever they stand now, else by the numbers
         of pairs and planes. Without one it is decided here.
+    keep_network : bool
+        The network of `config` is that of the parent: its shape is not planned.
 
     Raises
     ------
@@ -100,7 +104,6 @@ def load_data(
     """
     config = _with_kind(config, parent)
     planes = open_planes(config, pairs)
-    channels = planes.channels
     how, notes = _normalisation(config, planes.each)
     grammar, class_weights = NO_CLASSES, np.ones(0)
     classes: tuple[ClassCard, ...] = ()
@@ -115,7 +118,8 @@ def load_data(
     labelled = _labelled(_shared(sources, config, len(pairs)))
     scarce = tell_scarce(labelled, classes)
     shapes = tuple(source.weights.shape for source in labelled)
-    model = config.model if parent else planned_model(config, shapes, planes.pixels.spacing)
+    kept = keep_network and parent is not None
+    model = config.model if kept else planned_model(config, shapes, planes.pixels.spacing)
     images = {(s.pair, s.lead): image for s, (image, _) in zip(sources, digests, strict=True)}
     known = place_boxes(split, images) if split else _known_split(config, parent, images)
     geometry = measure(model)
@@ -130,7 +134,7 @@ def load_data(
         validation=tuple(validation),
         split=sign(parted.card, images),
         shapes=shapes,
-        channels=channels,
+        channels=planes.channels,
         grammar=grammar,
         classes=classes,
         class_weights=class_weights,

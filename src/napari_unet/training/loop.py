@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_unet.arrays.writing import check_writable
-from napari_unet.config import REGRESSION, InputError, TrainConfig
+from napari_unet.config import REGRESSION, InputError, ModelFileError, TrainConfig
 from napari_unet.events import Finished, Noted, Prepared, Saved, Started
 from napari_unet.library.checkpoints import FOLDER as CHECKPOINTS
-from napari_unet.library.checkpoints import load_checkpoint
+from napari_unet.library.checkpoints import load_checkpoint, settings_of
 from napari_unet.library.folders import CARD, WEIGHTS, read_card, read_tensors, verify
 from napari_unet.library.split import SplitCard
 from napari_unet.models.device import is_out_of_memory
@@ -72,7 +72,8 @@ def train(
     parent : str or Path, optional
         A model to fine-tune: its network and its normalisation are taken over.
     resume : bool
-        Go on from the newest intact checkpoint. On a CPU with the same number of threads the
+        Go on from the newest intact checkpoint; the budget may have grown, and counts from the
+        beginning of the run. On a CPU with the same number of threads the
         final parameters are bit-identical to those of a run that was never stopped (when the
         budget is in epochs).
     split : SplitCard, optional
@@ -101,7 +102,7 @@ def train(
         run.save()  # before a validation that an undisturbed run would not have made here
         if run.step and not run.best:
             run.validate()
-        write_record(run, parent=_name_of(parent))
+        write_record(run)
         raise
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
@@ -114,7 +115,7 @@ def train(
         ) from error
     finally:
         run.close()
-    card = write_record(run, parent=_name_of(parent))
+    card = write_record(run)
     yield Saved(str(run.folder), run.step)
     yield Finished(str(run.folder), dict(card.training))
 
@@ -164,18 +165,21 @@ def prepare(
     check_writable(folder / CARD)
     device, doubts = trust(ranks.name(config.device))
     card = verify(parent) if parent is not None else None
+    own = _own_card(folder) if checkpoint is not None and card is None else None
     if card is not None:
         config = _inherit(config, card)
     config = _keep_findings(config, checkpoint)
-    data = load_data(config, pairs, card, split or _held_out(checkpoint))
+    known, kept = card or own, card is not None
+    data = load_data(config, pairs, known, split or _held_out(checkpoint), keep_network=kept)
     _check_channels(card, data.channels)
-    config, planned = fit(config, data, device, keep_network=card is not None)
+    config, planned = fit(config, data, device, keep_network=kept)
     config = ranks.agree_on(config)
     data = replace(data, notes=(*doubts, *data.notes, *planned, *ranks.tell(config, device)))
     notes = list(data.notes)
     if config.threads:
         torch.set_num_threads(config.threads)
     run = Run(config, data, folder, device, ranks)
+    run.parent = own.parent if own is not None else _name_of(parent, card)
     if checkpoint is not None:
         _same_settings(config, checkpoint)
         run.restore(*checkpoint)
@@ -237,7 +241,7 @@ def _keep_findings(config: TrainConfig, checkpoint: Checkpoint | None) -> TrainC
     """Take what was found out when the run began: by now labels and memory may be others."""
     if checkpoint is None:
         return config
-    stored = _stored(checkpoint)
+    stored = settings_of(checkpoint[1])
     found: dict[str, Any] = {}
     if config.labels.kind == "auto":
         found["labels"] = config.labels.model_copy(update={"kind": stored.labels.kind})
@@ -270,25 +274,13 @@ def _held_out(checkpoint: Checkpoint | None) -> SplitCard | None:
     return SplitCard.model_validate(stored) if stored is not None else None
 
 
-def _stored(checkpoint: Checkpoint) -> TrainConfig:
-    """Read the settings of a checkpoint; those that came later have their defaults."""
-    try:
-        return TrainConfig.model_validate(checkpoint[1]["config"])
-    except ValueError as error:
-        raise InputError(
-            "U154",
-            "the checkpoint was written with settings that this version does not know",
-            "resume with the version it began with, or train into a new folder",
-        ) from error
-
-
 def _same_settings(config: TrainConfig, checkpoint: Checkpoint) -> None:
     """Refuse to go on with other settings than those the run began with; budgets may grow.
 
     The plan itself does not count: what was planned does.
     """
     free = {"epochs", "minutes", "device", "threads", "recipe", "plan"}
-    now, then = config.model_dump(), _stored(checkpoint).model_dump()
+    now, then = config.model_dump(), settings_of(checkpoint[1]).model_dump()
     differing = sorted(k for k in now if k not in free and now[k] != then[k])
     if differing:
         raise InputError(
@@ -298,9 +290,18 @@ def _same_settings(config: TrainConfig, checkpoint: Checkpoint) -> None:
         )
 
 
-def _name_of(parent: str | Path | None) -> str | None:
-    """Name a parent by its name and the checksum of its card."""
-    if parent is None:
+def _own_card(folder: Path) -> Card | None:
+    """Read what a run has become before it was stopped; one that is damaged is written anew."""
+    try:
+        return read_card(folder)
+    except ModelFileError:
+        return None
+
+
+def _name_of(parent: str | Path | None, card: Card | None) -> str | None:
+    """Name a parent by its name and the checksum of its card, and then what it came from."""
+    if parent is None or card is None:
         return None
     digest = hashlib.sha256((Path(parent) / CARD).read_bytes()).hexdigest()
-    return f"{read_card(parent).name} ({digest[:16]})"
+    before = f", from {card.parent}" if card.parent else ""
+    return f"{card.name} ({digest[:16]}){before}"

@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 AXES: Mapping[int, str] = {1: "CX", 2: "CYX", 3: "CZYX"}
 
 
-def write_record(run: Run, *, parent: str | None) -> Card:
+def write_record(run: Run) -> Card:
     """Write the best network of `run` as a model folder; return its card.
 
     Of several processes the first one writes.
     """
     best = run.best or run.parameters()
     run.network.load_state_dict({k: torch.from_numpy(v) for k, v in best.items()})
-    card = card_of(run, parent)
+    card = card_of(run)
     if not run.ranks.first:
         return card
     image, logits = probe(run.network, run.geometry.smallest, run.config.model.in_channels)
@@ -66,8 +66,8 @@ def probe(
     return image, logits
 
 
-def card_of(run: Run, parent: str | None) -> Card:
-    """Write down what a run is by now; `parent` names the model that it was fine-tuned from."""
+def card_of(run: Run) -> Card:
+    """Write down what a run is by now."""
     geometry = run.geometry
     best = [row for row in run.history if row["best"]]
     scores = {k: v for k, v in best[-1].items() if np.isfinite(v)} if best else {}
@@ -87,7 +87,7 @@ def card_of(run: Run, parent: str | None) -> Card:
         kind=run.config.labels.kind,
         classes=run.data.classes,
         target=run.data.target,
-        parent=parent,
+        parent=run.parent,
         training={
             "steps": run.step,
             "epochs": run.epoch,
@@ -98,6 +98,7 @@ def card_of(run: Run, parent: str | None) -> Card:
             "best": scores,
             "class_weights": [round(float(w), 6) for w in run.data.class_weights],
             "fingerprints": list(run.data.fingerprints),
+            "resumed": run.resumed,
             "corrections": run.corrections,
             "notes": list(run.data.notes),
         },

@@ -100,6 +100,8 @@ class Run:
         self.saved_at_s = 0.0
         self.view: View | None = None  # what is shown after each validation
         self.corrections: list[dict[str, int]] = []  # step and pixels of each
+        self.resumed: list[int] = []  # the steps at which it was taken up again
+        self.parent: str | None = None  # what it was fine-tuned from, by name and checksum
         self._settled_at = -1  # the step at which batch statistics were taken last
 
     @property
@@ -219,6 +221,7 @@ class Run:
             "rate": self.optimiser.param_groups[0]["lr"],
             "losses": self.losses,
             "history": self.history,
+            "resumed": self.resumed,
             "corrections": self.corrections,
             "best_score": self.best_score if self.best else None,
             "threads": torch.get_num_threads(),
@@ -252,6 +255,7 @@ class Run:
         self.elapsed_s = self.saved_at_s = state["elapsed_s"]
         self.losses, self.history = state["losses"], state["history"]
         self.corrections = state.get("corrections", [])
+        self.resumed = [*state.get("resumed", []), self.step]
         if "descent" in state:  # checkpoints of earlier versions have none
             self.descent.restore(state["descent"])
         torch.set_num_threads(state["threads"])  # sums in another order give other bits

@@ -67,6 +67,10 @@ class Child(QObject):
                 self._process.waitForFinished(STOP_MS)
         self.deleteLater()
 
+    def dismiss(self) -> None:
+        """End a process without a job; the window does not wait until it is gone."""
+        self._process.kill()
+
     def _on_output(self) -> None:
         self.heard_s = time.monotonic()
         while self._process.canReadLine():

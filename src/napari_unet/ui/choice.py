@@ -9,12 +9,15 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QHBoxLayout,
+    QLabel,
     QPushButton,
+    QVBoxLayout,
     QWidget,
 )
 
 from napari_unet.config import ModelFileError
 from napari_unet.library.folders import list_models, read_card
+from napari_unet.library.lineage import lineage
 from napari_unet.ui.rows import may_shrink
 
 if TYPE_CHECKING:
@@ -77,6 +80,8 @@ class LayerBox(QComboBox):
 class ModelBox(QWidget):
     """A box with the models of the library, and a button for a folder elsewhere.
 
+    Below it stands where the model comes from, if there is something to tell.
+
     Parameters
     ----------
     nothing : str
@@ -89,6 +94,7 @@ class ModelBox(QWidget):
     def __init__(self, tooltip: str, nothing: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._nothing = nothing
+        self._known: dict[str, Card] = {}  # by folder
         self._others: dict[str, Card] = {}
         self.setToolTip(tooltip)
         self.box = QComboBox()
@@ -100,10 +106,19 @@ class ModelBox(QWidget):
         self.browse_button.setFixedWidth(32)
         self.browse_button.setToolTip("Choose a model folder elsewhere.")
         self.browse_button.clicked.connect(self._on_browse)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.box, stretch=1)
-        layout.addWidget(self.browse_button)
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.words.setTextFormat(Qt.TextFormat.PlainText)
+        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.words.hide()
+        row = QHBoxLayout()
+        row.addWidget(self.box, stretch=1)
+        row.addWidget(self.browse_button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addLayout(row)
+        column.addWidget(self.words)
 
     @property
     def folder(self) -> str:
@@ -118,16 +133,17 @@ class ModelBox(QWidget):
     def fill(self, root: Path) -> None:
         """Offer the models below `root`, newest first, and those chosen elsewhere."""
         before = self.folder
-        models = {str(folder): card for folder, card in list_models(root)} | self._others
+        found = {str(folder): card for folder, card in list_models(root)}
+        self._known = found | {k: card for k, card in self._others.items() if k not in found}
         self.box.blockSignals(True)
         self.box.clear()
         if self._nothing:
             self.box.addItem(self._nothing, "")
-        for folder, card in models.items():
+        for folder, card in self._known.items():
             self._add(folder, card)
         self.box.setCurrentIndex(max(0, self.box.findData(before)))
         self.box.blockSignals(False)
-        self.chosen.emit()
+        self._on_index(self.box.currentIndex())
 
     def choose(self, folder: str | Path) -> None:
         """Choose the model in `folder`, which may lie anywhere."""
@@ -136,12 +152,15 @@ class ModelBox(QWidget):
         except ModelFileError as error:
             self.refused.emit(error)
             return
-        self._others[str(folder)] = card
+        self._known[str(folder)] = self._others[str(folder)] = card
         at = self.box.findData(str(folder))
         if at < 0:
             self._add(str(folder), card)
             at = self.box.count() - 1
+        self.box.blockSignals(True)
         self.box.setCurrentIndex(at)
+        self.box.blockSignals(False)
+        self._on_index(at)  # also where it is the one before, which may have learned more
 
     def _add(self, folder: str, card: Card) -> None:
         self.box.addItem(_words(card), folder)
@@ -154,6 +173,9 @@ class ModelBox(QWidget):
             self.choose(folder)
 
     def _on_index(self, _index: int) -> None:
+        card = self._known.get(self.folder)
+        self.words.setText(lineage(card) if card is not None else "")
+        self.words.setVisible(bool(self.words.text()))
         self.chosen.emit()
 
 

@@ -162,7 +162,7 @@ class Engine(QObject):
         """Keep one free process; let the others end."""
         for child in [c for c in self._children if not c.job][1:]:
             self._children.remove(child)
-            child.end()
+            child.dismiss()
         self._rest()
 
     def _rest(self) -> None:

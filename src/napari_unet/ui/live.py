@@ -15,14 +15,14 @@ from napari_unet.config import InputError, LabelConfig
 from napari_unet.engine.jobs import Ask, Focus
 from napari_unet.events import Doubted, Previewed
 from napari_unet.ui.background import Background
-from napari_unet.ui.correcting import Painted, take_over
+from napari_unet.ui.correcting import Grid, Painted, take_over
 from napari_unet.ui.layers import find_layer, source_of, store
 from napari_unet.ui.looking import Looking
 from napari_unet.ui.results import MARK, LayerTuple, Place, open_results, result_axes
-from napari_unet.ui.showing import find_marked, focus, go_to, remove, show_anew
+from napari_unet.ui.showing import find_marked, focus, go_to, remove, show, show_anew
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import napari.viewer
     from napari.layers import Layer
@@ -73,7 +73,7 @@ class Live(QObject):
         self._waiting = False  # the user looks elsewhere and has not seen the answer
         self._others: dict[object, ArrayRef] = {}  # images that are not trained on
         self._places: dict[str, tuple[Place, int]] = {}  # of the image, by folder of answers
-        self._shown: tuple[Any, tuple[int, ...], int] | None = None  # as it came; start; pair
+        self._shown: tuple[Any, Grid, int] | None = None  # as it came; where; the pair
         self._next: list[tuple[int, ...]] = []  # places of doubt, not gone to yet
         self._looking = Looking(viewer, self)
         self._looking.moved.connect(self.look)
@@ -84,6 +84,18 @@ class Live(QObject):
         self._storing.done.connect(self._on_stored)
         for work in (self._reading, self._losses, self._storing):
             work.failed.connect(lambda error: self.told.emit(str(error)))
+
+    def get_ready(
+        self, chosen: Sequence[tuple[Sequence[Layer], Layer]], axes: str, ndim: int
+    ) -> None:
+        """Make the layer of the view for a training that is about to start, still empty.
+
+        napari takes a few tenths of a second for a new layer: nobody minds at the click.
+        """
+        if chosen and self.enabled:
+            (images, truth), *_ = chosen
+            place = Place(images[0], axes, ndim)
+            self._open(place, truth.unique_id, len(result_axes(axes, ndim)))
 
     def begin(
         self, order: TrainJob, chosen: Sequence[tuple[Sequence[Layer], Layer]], axes: str
@@ -124,7 +136,9 @@ class Live(QObject):
     def turn(self, on: bool) -> None:
         """Show the live view, or take it away."""
         self.enabled = on
-        if on:
+        if on and self._job:
+            first, *_ = self._pairs
+            self._open(first.place, first.labels, len(result_axes(self._axes, self._ndim)))
             self.look()
         else:
             layer = find_marked(self.viewer, LIVE)
@@ -169,14 +183,29 @@ class Live(QObject):
         layer, shown = find_marked(self.viewer, LIVE), self._shown
         if layer is None or shown is None or shown[2] < 0:
             return 0
-        before, start, pair = shown
+        before, grid, pair = shown
         labels = find_layer(self.viewer.layers, self._pairs[pair].labels)
         if labels is None or layer.data.shape != before.shape:
             return 0
-        self._shown = layer.data.copy(), start, pair
-        return take_over(
-            labels, layer.data, before, start, self._labels.model_copy(update={"kind": self.kind})
-        )
+        self._shown = layer.data.copy(), grid, pair
+        config = self._labels.model_copy(update={"kind": self.kind})
+        return take_over(labels, layer.data, before, grid, config)
+
+    def _open(self, place: Place, truth: object, n: int) -> None:
+        """Make an empty layer with `n` axes that looks like the labels, or like the target.
+
+        Not if there is one, or if the labels are gone.
+        """
+        layer = find_layer(self.viewer.layers, truth)
+        if layer is None or find_marked(self.viewer, LIVE) is not None:
+            return
+        values = isinstance(layer, Image)
+        nothing = np.zeros((1,) * n, np.float32 if values else np.int32)
+        data, meta, kind = live_layer(nothing, place.keywords())
+        look = {"colormap": layer.colormap}
+        if values:
+            look["contrast_limits"] = tuple(layer.contrast_limits)
+        show(self.viewer, (data, meta | look, kind))
 
     def _looked_at(self) -> Layer | None:
         """Return the topmost image that is visible and that the network can take."""
@@ -227,21 +256,16 @@ class Live(QObject):
     def _show(self, name: str, array: Any, place: Place, attrs: dict[str, Any], pair: int) -> None:
         if name == "values":
             array = array[0]
-        data, where, start = _placed(array, place, attrs)
-        meta = {"name": "live view", "metadata": {MARK: dict(LIVE)}, "opacity": 0.5}
-        kind = "labels" if name == "classes" else "image"
-        labels = find_layer(self.viewer.layers, self._pairs[max(pair, 0)].labels)
-        if kind == "labels" and labels is not None:
-            meta["colormap"] = labels.colormap
-        show_anew(self.viewer, (data, {**meta, **where}, kind))
-        plain = kind == "labels" and set(attrs["stride"]) == {1.0}  # pixel on pixel
-        self._shown = (data.copy(), start, pair) if plain else None
+        data, grid = _placed(array, attrs)
+        self._open(place, self._pairs[max(pair, 0)].labels, data.ndim)
+        show_anew(self.viewer, live_layer(data, place.keywords(grid.stride, grid.start)))
+        self._shown = (data.copy(), grid, pair) if name == "classes" else None
 
     def _on_losses(self, read: tuple[str, list[Shown]]) -> None:
         _, arrays = read
         for name, array, attrs in arrays:
             place = self._pairs[attrs["pair"]].place
-            data, where, _ = _placed(array, place, attrs)
+            data, grid = _placed(array, attrs)
             known = array[np.isfinite(array)]
             most = float(np.percentile(known, 99.8)) if known.size else 1.0
             meta = {
@@ -251,7 +275,7 @@ class Live(QObject):
                 "blending": "translucent",
                 "opacity": 0.7,
                 "contrast_limits": (0.0, max(most, 1e-6)),
-                **where,
+                **place.keywords(grid.stride, grid.start),
             }
             show_anew(self.viewer, (data, meta, "image"))
 
@@ -274,14 +298,17 @@ class Live(QObject):
             go_to(self.viewer, layer, pixel)
 
 
-def _placed(
-    array: Any, place: Place, attrs: dict[str, Any]
-) -> tuple[Any, dict[str, Any], tuple[int, ...]]:
-    """Return an answer with the axes of its image, where it lies, and the pixel it begins at."""
+def _placed(array: Any, attrs: dict[str, Any]) -> tuple[Any, Grid]:
+    """Return an answer with the axes of its image, and where it lies."""
     lead, offset, stride = attrs["lead"], attrs["offset"], attrs["stride"]
     data = array.reshape((1,) * len(lead) + array.shape)
-    where = place.keywords((*(1.0,) * len(lead), *stride), (*lead, *offset))
-    return data, where, (*lead, *(round(n) for n in offset))
+    return data, Grid((*lead, *offset), (*(1.0,) * len(lead), *stride))
+
+
+def live_layer(data: Any, where: Mapping[str, Any]) -> LayerTuple:
+    """Show classes (integers) as labels, or values as an image."""
+    meta = {"name": "live view", "metadata": {MARK: dict(LIVE)}, "opacity": 0.5, **where}
+    return data, meta, "labels" if np.issubdtype(data.dtype, np.integer) else "image"
 
 
 def doubt_layer(points: Any, doubts: Sequence[float], watched: Watched) -> LayerTuple:

@@ -67,7 +67,9 @@ class Pairs(QWidget):
     def fill(self, layers: Sequence[Layer]) -> None:
         """Offer `layers` in every row; labels of the shape of the image are preferred."""
         for row in self.rows:
+            row.blockSignals(True)  # told once, for all
             row.fill(layers)
+            row.blockSignals(False)
         self.changed.emit()
 
     def add_row(self) -> None:

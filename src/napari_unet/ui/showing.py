@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_unet.ui.layers import find_layer
 from napari_unet.ui.results import MARK
+from napari_unet.ui.space import space
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,10 +34,11 @@ def show_anew(viewer: napari.viewer.Viewer, made: LayerTuple) -> object:
     if kind in {"shapes", "points"} or earlier.ndim != np.ndim(data):
         remove(viewer, earlier.unique_id)
         return show(viewer, made)
-    earlier.data = data
+    before = space(earlier) | {"contrast_limits": getattr(earlier, "contrast_limits", None)}
     for name in ("scale", "translate", "rotate", "shear", "affine", "contrast_limits"):
-        if name in meta:
-            setattr(earlier, name, meta[name])
+        if name in meta and not np.allclose(meta[name], before[name], rtol=1e-9, atol=1e-15):
+            setattr(earlier, name, meta[name])  # napari draws the whole layer anew each time
+    earlier.data = data
     return earlier.unique_id
 
 

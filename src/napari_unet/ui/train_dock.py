@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QGridLayout, QLineEdit, QPushButton
@@ -21,8 +21,9 @@ from napari_unet.events import (
 from napari_unet.library.folders import CARD, free_folder
 from napari_unet.metrics.duration import duration
 from napari_unet.ui.choice import ModelBox
-from napari_unet.ui.diagnosis_line import DiagnosisLine
+from napari_unet.ui.continuing import TUNED, Continuing
 from napari_unet.ui.dock import Dock
+from napari_unet.ui.going import Going
 from napari_unet.ui.material import Material
 from napari_unet.ui.network_view import NetworkView
 from napari_unet.ui.panel import allow
@@ -36,14 +37,16 @@ from napari_unet.ui.watching import Watching
 from napari_unet.ui.weighing import Weighing, Wish
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import napari.viewer
 
     from napari_unet.engine.jobs import Job
     from napari_unet.events import Event
     from napari_unet.metrics.diagnosis import Remedy
-    from napari_unet.ui.curves import Curves
 
 SAMPLES = 8
+RESUMED = "Go on from the last checkpoint with the same settings, to the end that was planned."
 PLANNED = "The plan may halve axes more or less often than this, as the images need."
 
 
@@ -54,22 +57,22 @@ class TrainDock(Dock):
         super().__init__(viewer)
         self.material = Material(self.find)
         self.form = TrainForm(TrainConfig.from_recipe("quick"), self)
-        self.parent_model = ModelBox("Go on from what a model has learned.", "begin anew")
+        self.continuing = Continuing(self)
+        self.parent_model = ModelBox(TUNED, "begin anew")
         self.name, self.folder = QLineEdit(), QLineEdit(str(self.root))
-        self.curves: Curves | None = None
-        self.diagnosis = DiagnosisLine()
         self.network = NetworkView()
         self.training = TrainingRun(self.engine.scratch, self)
         self.watching = Watching(viewer, self.engine, self.training, self.pace)
+        self.going = Going(self.training, self.pace)
         self.weighing = Weighing(viewer, self)
         self._sampling = False  # the job is a look at the samples
-        self._then = ""  # what follows when the run is stopped: "train" or "resume"
+        self._then: Remedy | None = None  # what follows when the run is stopped
         self._resumable = False  # the last training did not reach its end
         self._places: list[tuple[Place, object]] = []
         self._make_buttons()
         self._compose()
         self._connect()
-        self.parent_model.fill(self.root)
+        self.offer_model("")
         self.fill()
 
     def fill(self) -> None:
@@ -78,7 +81,8 @@ class TrainDock(Dock):
 
     def offer_model(self, folder: str) -> None:
         """Offer to go on from a model that was just made."""
-        self.parent_model.fill(self.root)
+        for box in (self.continuing.model, self.parent_model):
+            box.fill(self.root)
 
     def handle(self, event: Event) -> None:
         """Follow the job."""
@@ -86,13 +90,13 @@ class TrainDock(Dock):
         match event:
             case Started() if not self._sampling:
                 self.progress.phase("the first steps")
-                self._show_curves()
+                self.going.open()
             case Noted(text=text):
                 self.message.news(text)
             case Stepped():
                 self._on_stepped(event)
             case Validated():
-                self._refresh_curves()
+                self.going.refresh()
             case Finished() | Stopped():
                 self._on_ended(event)
             case Failed(code=code, what=what, remedy=remedy, details=details):
@@ -125,7 +129,7 @@ class TrainDock(Dock):
         self.samples_button = QPushButton("Preview samples")
         self.train_button = QPushButton("Train")
         self.resume_button = QPushButton("Resume")
-        self.resume_button.setToolTip("Go on from the last checkpoint with the same settings.")
+        self.resume_button.setToolTip(RESUMED)
         self.resume_button.hide()
 
     def _compose(self) -> None:
@@ -152,6 +156,7 @@ class TrainDock(Dock):
         form = self.form
         for words, *parts in (
             ("Network options", form.layers),
+            ("Continue a model", self.continuing.model),
             ("Fine-tune a model", self.parent_model),
             ("Border weights", form.weights_words, form.weights),
             ("Loss", form.loss, form.terms),
@@ -165,12 +170,13 @@ class TrainDock(Dock):
         buttons = QGridLayout()
         buttons.addWidget(self.weights_button, 0, 0)
         buttons.addWidget(self.samples_button, 0, 1)
-        buttons.addWidget(self.train_button, 1, 0, 1, 2)
-        buttons.addWidget(self.resume_button, 2, 0, 1, 2)
+        for row, button in enumerate(
+            (self.train_button, self.resume_button, self.continuing.button), start=1
+        ):
+            buttons.addWidget(button, row, 0, 1, 2)
         self.foot.insertLayout(0, buttons)
         self.foot.addWidget(self.watching)
-        self.foot.addWidget(self.diagnosis)
-        self.diagnosis.hide()
+        self.foot.addWidget(self.going)
 
     def _connect(self) -> None:
         self.offer_devices(self.form.plain.field("device"))
@@ -184,10 +190,15 @@ class TrainDock(Dock):
         self.samples_button.clicked.connect(self._on_preview_samples)
         self.train_button.clicked.connect(self._on_train)
         self.resume_button.clicked.connect(self._on_resume)
+        self.continuing.button.clicked.connect(self._on_continue)
+        self.continuing.model.chosen.connect(self._on_choice)
+        self.continuing.model.refused.connect(self.message.error)
+        self.parent_model.refused.connect(self.message.error)
         self.training.submitted.connect(self._on_submitted)
         self.training.refused.connect(self._on_refused)
         self.watching.told.connect(self.message.news)
-        self.diagnosis.wanted.connect(self._on_remedy)
+        self.going.wanted.connect(self._on_remedy)
+        self.going.refused.connect(self.message.error)
         self.pace.due.connect(self._on_due)
         self.weighing.weighed.connect(self._on_weighed)
         self.weighing.failed.connect(self.message.error)
@@ -212,6 +223,8 @@ class TrainDock(Dock):
         shown = "Show what the network will be shown, after augmentation."
         allow(self.samples_button, why or busy, shown)
         allow(self.train_button, why or busy, "Train the network.")
+        ndim, budget = self.form.network.settings["ndim"], self.form.budget.settings
+        self.continuing.check(budget, ndim, self.form.kind, why or busy)
         self._describe(fitting=not why)
         self.resume_button.setVisible(self._resumable and not self.job)
 
@@ -263,14 +276,35 @@ class TrainDock(Dock):
         self._on_choice()
 
     def _on_train(self) -> None:
-        config, sources = self.form.value, self.material.sources
         name = self.name.text().strip() or "unet"
         folder = free_folder(Path(self.folder.text()).expanduser(), name)
+        self._begin(self.form.value, folder, parent=self.parent_model.folder)
+        self.message.news(f"training {folder.name}")
+
+    def _on_continue(self) -> None:
+        folder = Path(self.continuing.model.folder)
+        try:
+            config = self.continuing.config(self.form.budget.settings)
+        except InputError as error:
+            self.message.error(error)
+            return
+        self._begin(config, folder, resume=True)
+        self.message.news(f"going on with {folder.name}")
+
+    def _begin(
+        self, config: TrainConfig, folder: Path, parent: str = "", *, resume: bool = False
+    ) -> None:
+        """Train on the layers that are chosen; what takes its time is done with the click."""
+        sources = self.material.sources
         self.watching.choose(self.material.chosen, self.material.axes.axes)
         self._open_job("copying the layers")
-        self.job = self.training.begin(sources, config, folder, self.parent_model.folder)
-        self._refresh_curves()
-        self.message.news(f"training {folder.name}")
+        self.job = self.training.begin(sources, config, folder, parent, resume=resume)
+        self._get_ready(config)
+
+    def _get_ready(self, config: TrainConfig) -> None:
+        """Make the layer and the curves in which the training will be watched."""
+        self.watching.get_ready(config.model.ndim)
+        self.going.get_ready()
         self._on_choice()
 
     def _on_held(self, held: bool) -> None:
@@ -279,9 +313,14 @@ class TrainDock(Dock):
             super()._on_held(held)
 
     def _on_resume(self) -> None:
+        self._resume({})
+
+    def _resume(self, budget: Mapping[str, Any]) -> None:
+        """Go on with the last training, also for longer than it was to take."""
         self._open_job("going on from the last checkpoint")
-        self.job = self.training.resume()
-        self._on_choice()
+        self.job = self.training.resume(budget)
+        if self.training.order is not None:
+            self._get_ready(self.training.order.config)
 
     def _open_job(self, words: str, *, sampling: bool = False) -> None:
         self._sampling = sampling
@@ -299,20 +338,20 @@ class TrainDock(Dock):
 
     def _on_stepped(self, event: Stepped) -> None:
         self.progress.advance(event.progress, event.left_s, f"epoch {event.epoch + 1}")
-        self._refresh_curves()
+        self.going.refresh()
 
     def _on_due(self) -> None:
         """Say how it goes, together with the next picture of the curves."""
         if self.job and not self._sampling:
-            self.diagnosis.show_diagnosis(self.training.diagnosis)
+            self.going.say()
 
     def _on_remedy(self, remedy: Remedy) -> None:
         """Do what the diagnosis offers; a run that goes on is stopped first."""
         order = self.training.order
-        if order is not None and remedy.changes:
+        if order is not None and remedy.changes and remedy.action == "train":
             settings = order.config.model_dump(mode="json")
             self.form.value = TrainConfig.from_settings(settings, dict(remedy.changes))
-        self._then = "" if remedy.action == "stop" else remedy.action
+        self._then = None if remedy.action == "stop" else remedy
         if self.job:
             self.progress.stop_button.click()
         else:
@@ -320,10 +359,10 @@ class TrainDock(Dock):
 
     def _go_on(self) -> None:
         """Begin what was to follow the run that has ended."""
-        then, self._then = self._then, ""
-        if then == "resume" and self._resumable:
-            self.resume_button.click()
-        elif then:
+        then, self._then = self._then, None
+        if then is not None and then.action == "resume":
+            self._resume(then.changes)
+        elif then is not None:
             self.train_button.click()
 
     def _on_ended(self, event: Finished | Stopped) -> None:
@@ -338,9 +377,12 @@ class TrainDock(Dock):
         if isinstance(event, Stopped):
             kept = (Path(event.path) / CARD).is_file()
             learned = "what it had learned is kept" if kept else "it had not learned anything yet"
+            if kept:
+                self.continuing.model.choose(event.path)
             self.message.news(f"{name} was stopped; {learned}")
             self._go_on()
             return
+        self.continuing.model.choose(event.path)
         taken = duration(float(event.summary.get("elapsed_s", 0)))
         self.message.news(f"{name} is ready after {taken}: open Predict to apply it")
         show_info(f"U-Net lab: {name} is ready")
@@ -352,22 +394,6 @@ class TrainDock(Dock):
         if not self._sampling:
             self.watching.end()
             self.training.course.end()
-            self.diagnosis.show_diagnosis(self.training.diagnosis)
+            self.going.say()
             self._resumable = resumable and self.training.order is not None
         self._on_choice()
-
-    def _show_curves(self) -> None:
-        """Make the curves when the first training starts: their library takes its time."""
-        from napari_unet.ui.curves import Curves
-
-        self.diagnosis.show_diagnosis(self.training.diagnosis)
-        self.diagnosis.show()
-        if self.curves is None:
-            self.curves = Curves(self.training.course, self.pace)
-            self.curves.refused.connect(self.message.error)
-            self.foot.insertWidget(self.foot.count() - 1, self.curves)
-        self.curves.refresh()
-
-    def _refresh_curves(self) -> None:
-        if self.curves is not None:
-            self.curves.refresh()

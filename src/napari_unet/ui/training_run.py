@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_unet.config import TrainConfig
 from napari_unet.engine.jobs import Correct, SamplesJob, TrainJob
 from napari_unet.metrics.course import Course
 from napari_unet.metrics.diagnosis import diagnose
@@ -14,10 +15,9 @@ from napari_unet.ui.background import Background
 from napari_unet.ui.layers import store_labels, store_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from napari_unet.config import TrainConfig
     from napari_unet.engine.jobs import ArrayRef
     from napari_unet.events import Event, Validated
     from napari_unet.metrics.diagnosis import Diagnosis
@@ -61,27 +61,47 @@ class TrainingRun(QObject):
         sources: Sequence[tuple[Source, Source]],
         config: TrainConfig,
         folder: Path,
-        parent: str,
+        parent: str = "",
+        *,
+        resume: bool = False,
     ) -> str:
-        """Copy the layers and order a training into `folder`; return the name of the job."""
+        """Copy the layers and order a training into `folder`; return the name of the job.
+
+        With `resume` the training that is in the folder goes on.
+        """
         job = uuid.uuid4().hex
+        known = self.order is not None and self.order.folder == str(folder)
         self.order = None
-        self.course.clear()
+        if resume and known:
+            self.course.mark("continued")
+        else:
+            self.course.clear()
 
         def make(pairs: Pairs) -> TrainJob:
             self.order = TrainJob(
-                job=job, config=config, pairs=pairs, folder=str(folder), parent=parent or None
+                job=job,
+                config=config,
+                pairs=pairs,
+                folder=str(folder),
+                parent=parent or None,
+                resume=resume,
             )
             return self.order
 
         self._hand_over(sources, make)
         return job
 
-    def resume(self) -> str:
-        """Order to go on from the last checkpoint; return the name of the new job."""
+    def resume(self, budget: Mapping[str, Any] | None = None) -> str:
+        """Order to go on from the last checkpoint; return the name of the new job.
+
+        `budget` is laid over the settings: `minutes` or `epochs`, from the beginning of the run.
+        """
         assert self.order is not None, "nothing was ever trained"
         job = uuid.uuid4().hex
-        self.order = self.order.model_copy(update={"job": job, "resume": True})
+        settings = self.order.config.model_dump()
+        config = TrainConfig.from_settings(settings, dict(budget or {}))
+        changes = {"job": job, "resume": True, "config": config}
+        self.order = self.order.model_copy(update=changes)
         self.course.mark("resumed")
         self.submitted.emit(self.order)
         return job

@@ -69,6 +69,10 @@ class Watching(QWidget):
         """Remember the images and labels of the training that is about to start."""
         self._chosen, self._axes = chosen, axes
 
+    def get_ready(self, ndim: int) -> None:
+        """Make the layer of the live view, for a network of `ndim` dimensions."""
+        self.live.get_ready(self._chosen, self._axes, ndim)
+
     def end(self) -> None:
         """Watch nothing any more."""
         self.live.end()
