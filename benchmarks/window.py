@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PERIOD_MS = 10
 PAN_MS = 40  # 25 moves a second
+MINUTES = 60  # of a training, which is stopped before
 Results = dict[str, Any]
 
 
@@ -163,6 +164,7 @@ def predict(demo: Demo, folder: Path, phase: Callable[..., None]) -> None:
 def train(demo: Demo, phase: Callable[..., None]) -> None:
     """Measure while a network is trained; it is stopped after that."""
     dock = demo.open("Train")
+    dock.form.budget.amount.value = MINUTES
     dock.train_button.click()
     demo.wait("steps", lambda: dock.progress.bar.value() > 0, dock)
     live(2.0)
