@@ -51,20 +51,18 @@ def run_one(folder: Path, minutes: float) -> dict[str, Any]:
         "frames": [len(train), len(test)],
         "cells": cells,
         "seg": sum(each["seg"] * each["cells"] for each in scores) / cells,
-        "f1": sum(each["f1"] * each["cells"] for each in scores) / cells,
         **trained,
     }
 
 
 def score(model: Any, folder: Path, name: str) -> dict[str, float]:
-    """Predict a frame; return its SEG, its F1 and how many cells it has."""
+    """Predict a frame; return its SEG and how many cells it has."""
     image = np.asarray(open_picture(folder / "images" / f"{name}.tif", ndim=2).data)
     path = folder / "labels_GT" / f"{name}.tif"
     truth = np.asarray(open_picture(path, ndim=2, labels=True).data)
     found = model.predict(image, outputs=("instances",))["instances"]
     result = napari_unet.evaluate(found, truth, kind="instances")
-    half = next(row for row in result["objects"] if row["threshold"] == 0.5)
-    return {"seg": result["seg"], "f1": half["f1"], "cells": len(np.unique(truth[truth > 0]))}
+    return {"seg": result["seg"], "cells": len(np.unique(truth[truth > 0]))}
 
 
 def identify(minutes: float) -> dict[str, Any]:

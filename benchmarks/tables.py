@@ -161,7 +161,6 @@ CELLS: Columns = {
     "frames to train / to test": lambda run: " / ".join(map(str, run["frames"])),
     "true cells": lambda run: str(run["cells"]),
     "SEG": lambda run: f"{run['seg']:.4f}",
-    "F1 at half overlap": lambda run: f"{run['f1']:.4f}",
 }
 SPARSE: Columns = {
     "labelled": lambda run: f"{run['share']:.0%}, {run['labelled_px']:,} pixels",
