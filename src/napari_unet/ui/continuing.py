@@ -40,6 +40,7 @@ class Continuing(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.model, self.button = ModelBox(CONTINUED), QPushButton("Continue")
+        self.button.setToolTip(CONTINUED)
         self._card: Card | None = None
         self.model.chosen.connect(self._on_chosen)
 
