@@ -16,6 +16,7 @@ import pytest
 import zarr
 
 from napari_unet.arrays.files import open_picture
+from napari_unet.arrays.units import UNIT
 from napari_unet.arrays.writing import write_tiff
 from napari_unet.cli import following
 from napari_unet.cli.parser import make_parser
@@ -271,7 +272,7 @@ def test_workers_write_the_same_bytes(cli: Cli, files: Path, model: Path, tmp_pa
 def test_another_size_of_pixels_is_told_and_dealt_with(cli: Cli, files: Path, tmp_path: Path):
     image = open_picture(files / "i.tif", ndim=2).data[:]
     for name, size in (("trained", 0.5), ("coarse", 1.0)):
-        write_tiff(tmp_path / f"{name}.ome.tif", image, "YX", (size, size))
+        write_tiff(tmp_path / f"{name}.ome.tif", image, "YX", (size, size), UNIT)
     words = ("--image", tmp_path / "trained.ome.tif", "--labels", files / "l.tif", "--epochs", 0)
     assert cli("train", *words, "--out", tmp_path / "m", *TINY).code == 0
     apply = ("predict", tmp_path / "m", tmp_path / "coarse.ome.tif")
