@@ -10,7 +10,7 @@ import pytest
 
 from napari_unet.config import TrainConfig
 from napari_unet.events import Failed, Finished, Noted, Stepped, Validated
-from napari_unet.metrics.course import Course
+from napari_unet.metrics.course import CORRECTED, Course
 from napari_unet.metrics.diagnosis import Remedy, diagnose
 from tests.metrics.courses import course_of, course_of_errors, learning, take_steps
 
@@ -68,6 +68,21 @@ def test_learning_by_heart_is_noticed_and_dated() -> None:
     assert "validation loss rises since epoch 3" in found.text  # its lowest, the first of two
     assert "0.80 after 0.86" in found.text
     assert found.remedy == Remedy("Stop", "stop")
+
+
+def test_what_was_scored_on_other_labels_does_not_count() -> None:
+    course = course_of([0.5, 0.9, 0.9, 0.9, 0.9], [1.0, 0.2, 0.2, 0.2, 0.2])
+    take_steps(course, np.full(200, 0.1))
+    course.mark(CORRECTED)
+    assert diagnose(course).text == "no validation yet since the correction"
+    first = course.last_step + 1
+    for k in range(6):
+        scores = {"dice": 0.6, "recall": 0.6}
+        course.take(Validated(first + k, 5 + k, 0.9, scores, {}, False))
+    take_steps(course, np.full(200, 0.8))
+    assert diagnose(course).text == "validation Dice 0.60, best 0.60"
+    course.marks.clear()  # the same without a correction
+    assert "rises" in diagnose(course).text
 
 
 def test_a_loss_that_rises_while_dice_does_is_not_by_heart() -> None:

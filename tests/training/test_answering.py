@@ -147,6 +147,20 @@ def test_a_correction_goes_on_with_the_same_network_and_the_new_labels(tmp_path:
     assert card.training["fingerprints"] != read_card(tmp_path / "before").training["fingerprints"]
 
 
+def test_the_model_is_one_that_has_learned_from_the_correction(tmp_path: Path) -> None:
+    """However well it did before, on labels that are no more."""
+    after = [(image, np.roll(labels, 12, axis=0)) for image, labels in disks()]  # much harder
+    able = {"base": 4, "depth": 2, "norm": "batch"}
+    many = settings(epochs=8, model=able, patch=32, batch=4, steps_per_epoch=15)
+    events = ask(train(many, disks(), tmp_path / "m"), Correction(after), after=100)
+    at = next(k for k, e in enumerate(events) if isinstance(e, Corrected))
+    scored = [(k, e) for k, e in enumerate(events) if isinstance(e, Validated)]
+    assert max(e.scores["dice"] for k, e in scored if k < at) > max(
+        e.scores["dice"] for k, e in scored if k > at
+    )
+    assert read_card(tmp_path / "m").training["best"]["step"] > 100
+
+
 def test_the_same_labels_correct_nothing(tmp_path: Path) -> None:
     list(train(settings(), disks(), tmp_path / "alone"))
     events = ask(train(settings(), disks(), tmp_path / "m"), Correction(disks()), after=4)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     Points = tuple[NDArray[np.float64], NDArray[np.float64]]  # steps and values, (N,)
 
 
+CORRECTED = "corrected"  # the mark of other labels
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """Something that happened after a step, such as "resumed"."""
@@ -80,6 +83,17 @@ class Course:
     def last_step(self) -> int:
         """The last step that was taken; 0 before the first."""
         return int(self._steps[-1]) if self._steps else 0
+
+    @property
+    def corrected_at(self) -> int | None:
+        """The step after which the labels were last corrected, or None."""
+        return max((mark.step for mark in self.marks if mark.text == CORRECTED), default=None)
+
+    @property
+    def alike(self) -> list[Validated]:
+        """The validations on the labels as they are now."""
+        at = self.corrected_at
+        return [event for event in self.validations if at is None or event.step > at]
 
     @property
     def losses(self) -> Points:

@@ -93,6 +93,9 @@ def _not_finite(course: Course, config: TrainConfig | None) -> Diagnosis | None:
 
 def _rate_too_high(course: Course, config: TrainConfig | None) -> Diagnosis | None:
     steps, losses = course.losses
+    since = course.corrected_at
+    if since is not None:  # of other labels the loss is another one
+        steps, losses = steps[steps > since], losses[steps > since]
     if (at := jumped_at(losses)) is not None:
         text = f"the training loss jumped at step {steps[at]:.0f} and has not come back"
         return Diagnosis(f"{text}: the learning rate is too high", _slower(course, config, 10))
@@ -103,7 +106,7 @@ def _rate_too_high(course: Course, config: TrainConfig | None) -> Diagnosis | No
 
 
 def _swinging(course: Course, config: TrainConfig | None) -> Diagnosis | None:
-    scores, rises = _measured(course.validations[-2 * PATIENCE :])
+    scores, rises = _measured(course.alike[-2 * PATIENCE :])
     if not rises or np.count_nonzero(np.diff(scores) < -SWING) < 2:
         return None
     text = f"validation Dice swings between {min(scores):.2f} and {max(scores):.2f}"
@@ -121,7 +124,7 @@ def _slower(course: Course, config: TrainConfig | None, factor: int) -> Remedy |
 
 
 def _only_background(course: Course, config: TrainConfig | None) -> Diagnosis | None:
-    history = course.validations
+    history = course.alike
     n = _count_last([_blind(event.scores) for event in history if "mae" not in event.scores])
     if not n:
         return None
@@ -139,7 +142,7 @@ def _only_background(course: Course, config: TrainConfig | None) -> Diagnosis | 
 
 def _missing_class(course: Course, config: TrainConfig | None) -> Diagnosis | None:
     """Name the first class that the last validations had in their truth and never found."""
-    history = course.validations
+    history = course.alike
     for name in course.names:
         each = [event.classes.get(name, {}) for event in history]
         n = _count_last([one.get("dice", math.nan) < RISE and _blind(one) for one in each])
@@ -165,7 +168,7 @@ def _more_of_the_rare(config: TrainConfig | None) -> Remedy | None:
 
 
 def _by_heart(course: Course, _config: TrainConfig | None) -> Diagnosis | None:
-    history = course.validations
+    history = course.alike
     losses = [event.loss for event in history]
     if len(history) < PATIENCE or _still_better(history):
         return None
@@ -183,9 +186,10 @@ def _by_heart(course: Course, _config: TrainConfig | None) -> Diagnosis | None:
 
 
 def _trend(course: Course, config: TrainConfig | None) -> Diagnosis:
-    history = course.validations
+    history = course.alike
     if not history:
-        return Diagnosis(course.doubts.get("rare", "no validation yet"))
+        since = "" if course.corrected_at is None else " since the correction"
+        return Diagnosis(course.doubts.get("rare", f"no validation yet{since}"))
     now, best, better = _summary(history)
     if len(history) == 1:
         return Diagnosis(f"{now} after the first epoch")

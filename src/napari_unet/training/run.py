@@ -189,12 +189,17 @@ class Run:
         self.network.eval()
 
     def take_labels(self, data: TrainingData, pixels: int) -> None:
-        """Go on with other labels of the same images, of which so many pixels differ."""
+        """Go on with other labels of the same images, of which so many pixels differ.
+
+        If any do, the best network so far counts no more: it was scored, and had learned, before.
+        """
         self.close()  # patches of the old ones may be on their way
         self.data = data
         sizes, share = self.sampler.sizes, self.config.oversample
         self.sampler = Sampler(data.train, sizes, share, near(self.device))
         self.corrections.append({"step": self.step, "pixels": pixels})
+        if pixels:
+            self.best, self.best_score = {}, -math.inf
         self._settled_at = -1
 
     def parameters(self) -> dict[str, NDArray[Any]]:

@@ -27,7 +27,7 @@ LOSSES = 2  # colours that belong to the left axis
 DASHES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)
 FEW = 30  # points that are drawn as such
 LEAST_PX = 170  # of the height of the axes
-FOOT_PX = 42  # for the numbers and the name below the axes
+FOOT_PX, BELOW_PX = 36, 6  # for the numbers and the name below the axes, which hangs over
 DECADES = 1.5  # on a logarithmic axis, up to which there is room for `NUMBERS`
 NUMBERS, ROUND = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 2, 5)
 MOST_TICKS = 10
@@ -123,6 +123,7 @@ class CurvePlot(QWidget):
         plot.setMouseEnabled(x=False, y=False)
         plot.setLabel("bottom", "step")
         plot.getAxis("bottom").setHeight(FOOT_PX)
+        plot.layout.setContentsMargins(1, 1, 1, BELOW_PX)
         plot.setLabel("left", "loss")
         plot.showAxis("right")
         plot.getAxis("left").enableAutoSIPrefix(False)

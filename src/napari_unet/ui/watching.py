@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QWidget
 
 from napari_unet.events import Corrected, Doubted, Prepared, Previewed, Started
+from napari_unet.metrics.course import CORRECTED
 from napari_unet.ui.layers import find_layer, source_of, truth_axes
 from napari_unet.ui.live import Live
 from napari_unet.ui.showing import show_anew
@@ -112,7 +113,7 @@ class Watching(QWidget):
             case Previewed() | Doubted():
                 self.live.take(event)
             case Corrected(pixels=pixels):
-                self._training.course.mark("corrected")
+                self._training.course.mark(CORRECTED)
                 self.told.emit(f"going on with {pixels:,} corrected pixels")
 
     def _on_held_out(self) -> None:
