@@ -161,6 +161,15 @@ def test_the_model_is_one_that_has_learned_from_the_correction(tmp_path: Path) -
     assert read_card(tmp_path / "m").training["best"]["step"] > 100
 
 
+def test_that_is_so_of_labels_that_were_changed_before_it_was_resumed(tmp_path: Path) -> None:
+    after = [(image, np.roll(labels, 12, axis=0)) for image, labels in disks()]
+    able = {"base": 4, "depth": 2, "norm": "batch"}
+    small = {"model": able, "patch": 32, "batch": 4, "steps_per_epoch": 15}
+    list(train(settings(epochs=6, **small), disks(), tmp_path / "m"))
+    list(train(settings(epochs=8, **small), after, tmp_path / "m", resume=True))
+    assert read_card(tmp_path / "m").training["best"]["step"] > 90
+
+
 def test_the_same_labels_correct_nothing(tmp_path: Path) -> None:
     list(train(settings(), disks(), tmp_path / "alone"))
     events = ask(train(settings(), disks(), tmp_path / "m"), Correction(disks()), after=4)

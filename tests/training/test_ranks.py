@@ -152,7 +152,8 @@ def test_a_process_that_is_killed_ends_all_and_the_checkpoint_is_whole(
     assert child.returncode != 0
     assert "U164: another of the 2 processes has ended" in words
     assert not any(worker.is_running() for worker in workers)
-    assert not (tmp_path / "m/card.json").exists()
+    if (tmp_path / "m/card.json").exists():  # noticed between two steps: what it learned is kept
+        assert open_model(tmp_path / "m").card.training["steps"] >= 4
     assert finish(tmp_path) < 1e-4
 
 

@@ -189,10 +189,7 @@ class Run:
         self.network.eval()
 
     def take_labels(self, data: TrainingData, pixels: int) -> None:
-        """Go on with other labels of the same images, of which so many pixels differ.
-
-        If any do, the best network so far counts no more: it was scored, and had learned, before.
-        """
+        """Go on with other labels of the same images, of which so many pixels differ."""
         self.close()  # patches of the old ones may be on their way
         self.data = data
         sizes, share = self.sampler.sizes, self.config.oversample
@@ -228,6 +225,7 @@ class Run:
             "history": self.history,
             "resumed": self.resumed,
             "corrections": self.corrections,
+            "fingerprints": list(self.data.fingerprints),
             "best_score": self.best_score if self.best else None,
             "threads": torch.get_num_threads(),
             "descent": self.descent.state(),
@@ -256,6 +254,9 @@ class Run:
             settings["lr"] = state["rate"]  # until the next step; a validation may come first
         self.best = groups["best"]
         self.best_score = -math.inf if state["best_score"] is None else state["best_score"]
+        now = self.data.fingerprints
+        if sorted(state.get("fingerprints", now)) != sorted(now):
+            self._forget_best()
         self.step, self.epoch = state["step"], state["epoch"]
         self.elapsed_s = self.saved_at_s = state["elapsed_s"]
         self.losses, self.history = state["losses"], state["history"]
@@ -269,6 +270,10 @@ class Run:
     def save_is_due(self) -> bool:
         """Whether a crash now would cost more than it may."""
         return self.elapsed_s - self.saved_at_s > SAVE_EVERY_S
+
+    def _forget_best(self) -> None:
+        """Let the next validation find the best network: those before were of other labels."""
+        self.best, self.best_score = {}, -math.inf
 
     def _row(self, score: Score, *, best: bool) -> dict[str, float]:
         rate = self.optimiser.param_groups[0]["lr"]
