@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_unet.ui.evaluate_dock import EvaluateDock
 
 pytestmark = pytest.mark.viewer
-LONG_MS = 30_000
+LONG_MS = 120_000  # of patience; it is a busy machine that needs it
 
 
 def click(qtbot: QtBot, button: Any) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_unet.ui.inspect_dock import InspectDock
 
 pytestmark = pytest.mark.viewer
-LONG_MS = 30_000
+LONG_MS = 120_000  # of patience; it is a busy machine that needs it
 
 
 def edges(layer: Any) -> np.ndarray[Any, Any]:

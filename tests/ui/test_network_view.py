@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_unet.engine.jobs import DescribeJob
     from napari_unet.ui.train_dock import TrainDock
 
-LONG_MS = 30_000
+LONG_MS = 120_000  # of patience; it is a busy machine that needs it
 CARD: dict[str, Any] = {
     "parameters": 1234,
     "geometry": {"step": [4, 8], "margin": [24, 48], "lost": [0, 0]},

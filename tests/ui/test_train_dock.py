@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_unet.ui.train_dock import TrainDock
 
 pytestmark = pytest.mark.viewer
-LONG_MS = 30_000
+LONG_MS = 120_000  # of patience; it is a busy machine that needs it
 
 
 def click(qtbot: QtBot, button: Any) -> None:

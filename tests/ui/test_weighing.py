@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
 
 pytestmark = pytest.mark.viewer
-LONG_MS = 30_000
+LONG_MS = 120_000  # of patience; it is a busy machine that needs it
 AS_DRAWN = LabelConfig(kind="instances", ridge=False)
 PLAIN = WeightConfig(balance_classes=False)
 
