@@ -113,7 +113,8 @@ class Watching(QWidget):
             case Previewed() | Doubted():
                 self.live.take(event)
             case Corrected(pixels=pixels):
-                self._training.course.mark(CORRECTED)
+                if pixels:  # else scores before and after are of the same labels
+                    self._training.course.mark(CORRECTED)
                 self.told.emit(f"going on with {pixels:,} corrected pixels")
 
     def _on_held_out(self) -> None:
