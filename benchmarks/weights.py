@@ -2,6 +2,7 @@
 
     python benchmarks/weights.py                  # 512/50 and 1024/200
     python benchmarks/weights.py 4096/500 2048/5000 --repeats 3 --out weights.json
+    python benchmarks/weights.py --again 100      # a training set, the first time and again
 
 Times are those of the processor, summed over threads: ratios of medians of interleaved repeats, so
 they carry over between machines and tell the same while other programs run. Where the usual way
@@ -13,7 +14,10 @@ objects alone.
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import statistics
+import tempfile
 import time
 import tracemalloc
 from pathlib import Path
@@ -23,8 +27,11 @@ import numpy as np
 from scipy.ndimage import center_of_mass, distance_transform_edt
 from tables import keep, weights_table
 
+from napari_unet.config import LabelConfig, WeightConfig
 from napari_unet.targets import threads
 from napari_unet.targets.border import border_term
+from napari_unet.targets.grammar import recognise
+from napari_unet.targets.kept import kept_folder, read_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,14 +126,42 @@ def compare(size: int, n_objects: int, repeats: int) -> dict[str, Any]:
     }
 
 
+def read_again(n_images: int, repeats: int, size: int = 512, n_objects: int = 100) -> str:
+    """Read the labels of a set that was never read, and again; say what both take per image."""
+    labels = [draw_disks(size, n_objects, seed) for seed in range(n_images)]
+    config, weights = LabelConfig(kind="instances"), WeightConfig()
+
+    def read() -> None:
+        read_set(labels, recognise(labels, config), config, weights, threads.MOST_THREADS)
+
+    def read_first() -> None:
+        shutil.rmtree(kept_folder(), ignore_errors=True)
+        read()
+
+    ours(labels[0])  # loads what is compiled
+    first_s, again_s = time_interleaved([read_first, read], repeats)
+    kept = sum(path.stat().st_size for path in kept_folder().iterdir())
+    return (
+        f"{n_images} images of {size} x {size} with {n_objects} objects, per image: "
+        f"{1000 * first_s / n_images:.1f} ms the first time, {1000 * again_s / n_images:.1f} ms "
+        f"again (ratio {again_s / first_s:.2f}), {kept / n_images / 2**10:.0f} KiB on disk"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", default=["512/50", "1024/200"], metavar="SIZE/OBJECTS")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="for ours; scipy has one")
     parser.add_argument("--out", type=Path, help="results, as JSON")
+    parser.add_argument("--again", type=int, metavar="IMAGES", help="only: a set read twice")
     arguments = parser.parse_args()
     threads.MOST_THREADS = arguments.threads
+    if arguments.again:
+        with tempfile.TemporaryDirectory() as home:
+            os.environ["NAPARI_UNET_HOME"] = home
+            print(read_again(arguments.again, arguments.repeats))
+        return
     rows = []
     for case in arguments.cases:
         size, n_objects = (int(number) for number in case.split("/"))

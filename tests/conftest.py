@@ -1,10 +1,14 @@
-"""What all tests share: the real images, where they are at hand."""
+"""What all tests share: a home of their own, and the real images, where they are at hand."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DATA = Path(__file__).resolve().parents[1] / "../shared/data"
 
@@ -15,3 +19,11 @@ def data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no real images at {DATA}")
     return DATA.resolve()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Leave what is the user's alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAPARI_UNET_HOME", str(tmp_path_factory.mktemp("home")))
+        yield

@@ -15,7 +15,7 @@ from napari_unet.targets.balance import balance
 from napari_unet.targets.border import border_term
 from napari_unet.targets.grammar import Grammar, recognise
 from napari_unet.targets.ridge import carve_ridge
-from napari_unet.targets.targets import Targets, class_counts, make_targets
+from napari_unet.targets.targets import Reading, Targets, make_targets, read_labels
 from tests.targets.label_strategies import disks, labels_of
 
 if TYPE_CHECKING:
@@ -34,9 +34,18 @@ def targets_of(
     labels: NDArray[Any], config: LabelConfig, weights: WeightConfig | None = None
 ) -> Targets:
     """Make the targets of a training set of one image."""
-    grammar = recognise([labels], config)
-    class_weights = balance(class_counts(labels, grammar, config))
-    return make_targets(labels, grammar, config, weights or WeightConfig(), class_weights)
+    weights = weights or WeightConfig()
+    reading = read(labels, recognise([labels], config), config, weights)
+    return make_targets(reading, weights, balance(reading.counts))
+
+
+def read(
+    labels: NDArray[Any],
+    grammar: Grammar,
+    config: LabelConfig,
+    weights: WeightConfig = WeightConfig(),  # noqa: B008 - it is frozen
+) -> Reading:
+    return read_labels(labels, grammar, config, weights)
 
 
 @settings(deadline=None)
@@ -51,7 +60,7 @@ def test_laws_of_targets(labels: NDArray[Any], config: LabelConfig) -> None:
     if config.zero == "unlabelled":
         unlabelled = unlabelled | (labels == 0)
     np.testing.assert_array_equal(targets.labelled, ~unlabelled)
-    assert targets.classes.dtype == np.int64
+    assert targets.classes.dtype == np.uint16
     assert targets.weights.dtype == np.float32
     assert targets.weights is targets.map.total
     assert not targets.weights[unlabelled].any()
@@ -105,21 +114,20 @@ def test_weights_need_not_balance() -> None:
 @given(labels_of([0, 1, 2]))
 def test_counts_of_a_set_add_up(labels: NDArray[Any]) -> None:
     grammar, config = Grammar((0, 1, 2), ("a", "b", "c")), LabelConfig(kind="classes")
-    counts = sum(
-        class_counts(part, grammar, config) for part in np.array_split(labels, len(labels))
-    )
-    np.testing.assert_array_equal(counts, class_counts(labels, grammar, config))
+    parts = np.array_split(labels, len(labels))
+    counts = sum(read(part, grammar, config).counts for part in parts)
+    np.testing.assert_array_equal(counts, read(labels, grammar, config).counts)
     assert np.sum(counts) == labels.size
 
 
 def test_an_unknown_class_is_refused() -> None:
     grammar, config = Grammar((0, 255), ("a", "b")), LabelConfig(kind="classes")
     with pytest.raises(InputError, match="U108: 2 pixels have values such as 7"):
-        class_counts(np.array([0, 7, 7, 255]), grammar, config)
+        read(np.array([0, 7, 7, 255]), grammar, config)
 
 
 def test_the_counts_know_the_ridge() -> None:
     labels = np.array([0, 1, 1, 2, 2, 0])
     grammar = recognise([labels], LabelConfig())
-    assert class_counts(labels, grammar, LabelConfig()).tolist() == [3, 3]
-    assert class_counts(labels, grammar, LabelConfig(ridge=False)).tolist() == [2, 4]
+    assert read(labels, grammar, LabelConfig()).counts.tolist() == [3, 3]
+    assert read(labels, grammar, LabelConfig(ridge=False)).counts.tolist() == [2, 4]

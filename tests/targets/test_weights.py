@@ -12,7 +12,7 @@ from scipy.ndimage import distance_transform_edt
 
 from napari_unet.config import FORMULAS, InputError, WeightConfig
 from napari_unet.targets.border import border_term
-from napari_unet.targets.weights import weigh, weight_map
+from napari_unet.targets.weights import weigh, weigh_border, weight_map
 from tests.targets.label_strategies import disks, labels_of
 
 if TYPE_CHECKING:
@@ -137,7 +137,8 @@ def test_falk_sums_over_classes() -> None:
     classes = np.where(objects > 0, 1 + objects % 2, 0)
     config = WeightConfig(**FALK, balance_classes=True)
     labelled = np.ones(objects.shape, bool)
-    found = weigh(classes, objects, labelled, np.array([3.0, 4.0, 5.0]), config)
+    border = weigh_border(classes, objects, labelled, config)
+    found = weigh(classes, border, labelled, np.array([3.0, 4.0, 5.0]), config)
     expected = sum(
         falk_by_brute_force(np.where(classes == k, objects, 0), None, 6, 10) for k in (1, 2)
     )

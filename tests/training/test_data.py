@@ -10,10 +10,13 @@ import pytest
 from napari_unet.arrays.axes import Picture
 from napari_unet.config import InputError, TrainConfig
 from napari_unet.library.split import follow_images
+from napari_unet.targets.kept import kept_folder
 from napari_unet.training.data import load_data
 from napari_unet.training.sampling import Sampler
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_unet.training.augment import Source
 
 
@@ -82,6 +85,22 @@ def test_weights_are_balanced_over_the_whole_set() -> None:
     by_class = [sum(s.weights[s.truth == k].sum() for s in sources) for k in (0, 1)]
     assert by_class[0] == pytest.approx(by_class[1], rel=1e-3)
     assert np.mean([s.weights.mean() for s in sources]) == pytest.approx(1, rel=1e-3)
+
+
+def test_labels_that_were_read_before_give_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAPARI_UNET_HOME", str(tmp_path))
+    pairs = [pair(seed=k) for k in range(4)]
+    first = load_data(settings(), pairs)
+    kept = sorted(kept_folder().iterdir())
+    again = load_data(settings(), pairs[::-1])
+    assert len(kept) == 1  # all of the same labels
+    assert sorted(kept_folder().iterdir()) == kept
+    for a, b in zip(first.train, again.train, strict=True):
+        np.testing.assert_array_equal(a.weights, b.weights)
+        np.testing.assert_array_equal(a.truth, b.truth)
+        assert a.truth.dtype == b.truth.dtype
 
 
 def test_grey_values_do_not_depend_on_their_scale() -> None:

@@ -75,7 +75,8 @@ def _check_range(data: Any, name: str, ignore: int | None) -> None:
     if data.dtype.kind == "u" and data.dtype.itemsize < 8:
         return
     for _, block in _blocks(data):
-        bad = block[(block < 0) & (block != ignore)] if data.dtype.kind == "i" else block[:0]
+        negative = block[block < 0] if block.min(initial=0) < 0 else block[:0]
+        bad = negative if ignore is None else negative[negative != ignore]
         if bad.size:
             low = int(bad.min())
             raise InputError(

@@ -1,7 +1,7 @@
 """Write files whole or not at all, and say so when there is no room.
 
-Every file is written under a temporary name beside its final one, flushed to the disk, and
-renamed: a crash leaves the old file or the new one, never half of one.
+Every file is written under a temporary name beside its final one, flushed to the disk (but for
+what can be made again), and renamed: a crash leaves the old file or the new one, never half of one.
 """
 
 from __future__ import annotations
@@ -66,13 +66,14 @@ def storing(path: str | PathLike[str]) -> Iterator[None]:
         raise storage_error(path, error) from error
 
 
-def atomic_write(path: str | PathLike[str], content: bytes) -> None:
+def atomic_write(path: str | PathLike[str], content: bytes, *, lasting: bool = True) -> None:
     """Write a file whole or not at all; folders above it are made.
 
+    Not `lasting`, it does not wait for the disk: after a power cut the file may be damaged.
     Raises StorageError U134 (no room) or U130 (cannot be written); nothing is left behind and
     a file that was at `path` stays as it was.
     """
-    with _replacing(Path(path)) as file:
+    with _replacing(Path(path), lasting=lasting) as file:
         file.write(content)
 
 
@@ -308,7 +309,7 @@ class _Unshared(io.BufferedWriter):
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[io.BufferedWriter]:
+def _replacing(path: Path, *, lasting: bool = True) -> Iterator[io.BufferedWriter]:
     """Yield a file that takes the place of `path` when everything has been written."""
     temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}.tmp")
     with storing(path):
@@ -317,12 +318,14 @@ def _replacing(path: Path) -> Iterator[io.BufferedWriter]:
             with io.FileIO(temporary, "xb") as raw, _Unshared(raw) as file:
                 yield file
                 file.flush()
-                os.fsync(raw.fileno())
+                if lasting:
+                    os.fsync(raw.fileno())
             _rename(temporary, path)
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
-        _sync_folder(path.parent)
+        if lasting:
+            _sync_folder(path.parent)
 
 
 def _rename(source: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from napari_unet.config.errors import InputError, ModelFileError, StorageError, explain
 from napari_unet.config.evaluation import EvaluateConfig
+from napari_unet.config.home import home
 from napari_unet.config.model import ModelConfig
 from napari_unet.config.prediction import InstanceConfig, PredictConfig
 from napari_unet.config.schema import Config
@@ -50,6 +51,7 @@ __all__ = [
     "TrainConfig",
     "WeightConfig",
     "explain",
+    "home",
     "overlay",
     "resolve_name",
 ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from napari_unet.arrays.writing import TEMPORARY, atomic_write, storing
-from napari_unet.config import InputError, ModelFileError
+from napari_unet.config import InputError, ModelFileError, home
 from napari_unet.library.card import FORMAT, Card
 from napari_unet.library.checkpoints import FOLDER as CHECKPOINTS
 
@@ -38,8 +37,7 @@ METHODS = "METHODS.md"
 
 def default_root() -> Path:
     """Return where models are kept: `$NAPARI_UNET_HOME/models`, or `~/napari-unet/models`."""
-    home = os.environ.get("NAPARI_UNET_HOME")
-    return (Path(home) if home else Path.home() / "napari-unet") / "models"
+    return home() / "models"
 
 
 def to_tensors(arrays: Mapping[str, NDArray[Any]]) -> bytes:

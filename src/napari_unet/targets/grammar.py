@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from napari_unet.targets.numbering import check_labels, number_regions
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from napari_unet.config import LabelConfig
 
@@ -109,9 +109,18 @@ def _count_values(labels: Sequence[ArrayLike], config: LabelConfig) -> Counter[i
     counts: Counter[int] = Counter()
     for number, array in enumerate(labels, start=1):
         name = "labels" if len(labels) == 1 else f"labels {number} of {len(labels)}"
-        values, n = np.unique(check_labels(array, config.ignore, name), return_counts=True)
+        values, n = _occurring(check_labels(array, config.ignore, name))
         counts.update(dict(zip(values.tolist(), n.tolist(), strict=True)))
     return counts
+
+
+def _occurring(whole: NDArray[np.integer[Any]]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Return the values that occur, and how often; without sorting where they are small."""
+    if whole.min() < 0 or whole.max() > whole.size:
+        return np.unique(whole, return_counts=True)
+    counts = np.bincount(whole.ravel().astype(np.intp, copy=False))
+    values = np.flatnonzero(counts)
+    return values, counts[values]
 
 
 def _require_labels(present: Mapping[int, int], counts: Counter[int], config: LabelConfig) -> None:

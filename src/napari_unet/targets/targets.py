@@ -12,7 +12,7 @@ from napari_unet.targets.balance import count_classes
 from napari_unet.targets.grammar import background_value
 from napari_unet.targets.numbering import check_labels, number_regions
 from napari_unet.targets.ridge import carve_ridge
-from napari_unet.targets.weights import WeightMap, weigh
+from napari_unet.targets.weights import WeightMap, weigh, weigh_border
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -22,12 +22,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What the labels of one image say by themselves, before the whole set balances its classes.
+
+    Parameters
+    ----------
+    classes : uint16 array, (*S)
+        Class index of each pixel, after the ridge was carved; 0 where it is not labelled.
+    labelled : bool array, (*S)
+        False in ignored and unlabelled pixels.
+    border : float32 array, (*S)
+        The border term, see `weigh_border`; 0 where it is not labelled.
+    counts : int64 array, (n,)
+        Labelled pixels of each class: add up those of a training set and `balance` them.
+    """
+
+    classes: NDArray[np.uint16]
+    labelled: NDArray[np.bool_]
+    border: NDArray[np.float32]
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
     """What a network should say, and how much each pixel counts.
 
     Parameters
     ----------
-    classes : int64 array, (*S)
+    classes : uint16 array, (*S)
         Class index of each pixel; 0 where it is not labelled.
     weights : float32 array, (*S)
         Weight of each pixel in the loss; 0 where it is not labelled.
@@ -37,20 +59,16 @@ class Targets:
         What the weights are made of; `map.total` is `weights`, the same array.
     """
 
-    classes: NDArray[np.int64]
+    classes: NDArray[np.uint16]
     weights: NDArray[np.float32]
     labelled: NDArray[np.bool_]
     map: WeightMap
 
 
-def make_targets(
-    labels: ArrayLike,
-    grammar: Grammar,
-    labels_config: LabelConfig,
-    weight_config: WeightConfig,
-    class_weights: NDArray[np.float64],
-) -> Targets:
-    """Turn the labels of one image into classes and weights.
+def read_labels(
+    labels: ArrayLike, grammar: Grammar, labels_config: LabelConfig, weight_config: WeightConfig
+) -> Reading:
+    """Find out what each pixel of one image is, and how near it lies to which objects.
 
     The border term runs between the objects: of instances, after the ridge was carved; of
     classes, between the connected regions of each class but the first.
@@ -64,63 +82,46 @@ def make_targets(
     labels_config : LabelConfig
         The same settings that `recognise` was given.
     weight_config : WeightConfig
-        Border term; whether `class_weights` are used.
-    class_weights : float64 array, (n,)
-        `balance` of the summed `class_counts` of the training set.
-
-    Returns
-    -------
-    Targets
+        The border term.
 
     Raises
     ------
     InputError
         U108 for a class value the grammar does not know; U109 to U116 as `recognise`.
     """
-    found, labelled = _read(labels, grammar, labels_config)
+    whole = check_labels(labels, labels_config.ignore)
+    labelled = np.ones(whole.shape, bool)
+    if labels_config.ignore is not None:
+        labelled &= whole != labels_config.ignore
+    if labels_config.zero == "unlabelled":
+        labelled &= whole != 0
     if grammar.kind == "instances":
-        classes, objects = (found > 0).astype(np.int64), found
+        objects = _read_objects(whole, labelled, grammar, labels_config)
+        classes = (objects > 0).astype(np.uint16)
     else:
-        classes, objects = found.astype(np.int64, copy=False), number_regions(found)
-    weights = weigh(classes, objects, labelled, class_weights, weight_config)
-    return Targets(classes, weights.total, labelled, weights)
+        classes = _read_classes(whole, labelled, grammar)
+        objects = number_regions(classes)
+    border = weigh_border(classes, objects, labelled, weight_config)
+    return Reading(classes, labelled, border, count_classes(classes, labelled, len(grammar.values)))
 
 
-def class_counts(
-    labels: ArrayLike, grammar: Grammar, labels_config: LabelConfig
-) -> NDArray[np.int64]:
-    """Count the labelled pixels of each class after the ridge was carved.
+def make_targets(
+    reading: Reading, weight_config: WeightConfig, class_weights: NDArray[np.float64]
+) -> Targets:
+    """Weigh the pixels of one image as a part of its training set.
 
     Parameters
     ----------
-    labels : integer array, (*S)
-        The labels of one image.
-    grammar, labels_config
-        As for `make_targets`.
-
-    Returns
-    -------
-    int64 array, (n,)
-        Add up the counts of a training set and `balance` them.
+    reading : Reading
+        From `read_labels`, with the same `weight_config`.
+    weight_config : WeightConfig
+        The formula; whether `class_weights` are used.
+    class_weights : float64 array, (n,)
+        `balance` of the summed `counts` of the training set.
     """
-    found, labelled = _read(labels, grammar, labels_config)
-    classes = found > 0 if grammar.kind == "instances" else found
-    return count_classes(classes.astype(np.intp, copy=False), labelled, len(grammar.values))
-
-
-def _read(
-    labels: ArrayLike, grammar: Grammar, config: LabelConfig
-) -> tuple[NDArray[np.integer[Any]], NDArray[np.bool_]]:
-    """Return object numbers or class indices, by kind, and where they are labelled."""
-    whole = check_labels(labels, config.ignore)
-    labelled = np.ones(whole.shape, bool)
-    if config.ignore is not None:
-        labelled &= whole != config.ignore
-    if config.zero == "unlabelled":
-        labelled &= whole != 0
-    if grammar.kind == "instances":
-        return _read_objects(whole, labelled, grammar, config), labelled
-    return _read_classes(whole, labelled, grammar), labelled
+    classes, labelled = reading.classes, reading.labelled
+    weights = weigh(classes, reading.border, labelled, class_weights, weight_config)
+    return Targets(classes, weights.total, labelled, weights)
 
 
 def _read_objects(
@@ -138,7 +139,7 @@ def _read_objects(
 
 def _read_classes(
     whole: NDArray[np.integer[Any]], labelled: NDArray[np.bool_], grammar: Grammar
-) -> NDArray[np.intp]:
+) -> NDArray[np.uint16]:
     values = np.array(grammar.values, np.int64)
     index = np.searchsorted(values, whole.astype(np.int64, copy=False))
     index = np.minimum(index, len(values) - 1)
@@ -147,4 +148,4 @@ def _read_classes(
         found = int(whole[unknown].min())
         what = f"{np.count_nonzero(unknown):,} pixels have values such as {found}"
         raise InputError("U108", what, f"the known classes are {grammar.values}")
-    return np.where(labelled, index, 0)
+    return np.where(labelled, index, 0).astype(np.uint16)

@@ -103,17 +103,17 @@ def weight_map(  # noqa: PLR0913 - the settings of WeightConfig, by name
     labelled = np.ones(whole.shape, bool) if ignore is None else whole != ignore
     objects = np.where(labelled, whole, whole.dtype.type(0))
     classes = (objects > 0).view(np.uint8)
-    return weigh(classes, objects, labelled, balance(count_classes(classes, labelled, 2)), config)
+    border = weigh_border(classes, objects, labelled, config)
+    return weigh(classes, border, labelled, balance(count_classes(classes, labelled, 2)), config)
 
 
-def weigh(
+def weigh_border(
     classes: NDArray[np.integer[Any]],
     objects: NDArray[np.integer[Any]],
     labelled: NDArray[np.bool_],
-    class_weights: NDArray[np.float64],
     config: WeightConfig,
-) -> WeightMap:
-    """Weigh every pixel by the formula of `config` and silence what is not labelled.
+) -> NDArray[np.float32]:
+    """Weigh every pixel by the objects near it, and silence what is not labelled.
 
     Parameters
     ----------
@@ -123,36 +123,65 @@ def weigh(
         0 is background, every object has its own number.
     labelled : bool array, (*S)
         False where the weight is 0.
+    config : WeightConfig
+        Formula, height, reach and place of the border term.
+
+    Returns
+    -------
+    float32 array, (*S)
+        The border term; of falk2019, all that objects add to the background around them.
+    """
+    if config.formula == "falk2019":
+        border = _weigh_around(classes, objects, config)
+    else:
+        border = border_term(objects, config.w0, config.sigma, config.where, config.spacing)
+    border[~labelled] = 0
+    return border
+
+
+def weigh(
+    classes: NDArray[np.integer[Any]],
+    border: NDArray[np.float32],
+    labelled: NDArray[np.bool_],
+    class_weights: NDArray[np.float64],
+    config: WeightConfig,
+) -> WeightMap:
+    """Add the weight of its class to the border term of each pixel.
+
+    Parameters
+    ----------
+    classes : integer array, (*S)
+        Class index of each pixel.
+    border : float32 array, (*S)
+        From `weigh_border`.
+    labelled : bool array, (*S)
+        False where the weight is 0.
     class_weights : float64 array, (n,)
         See `balance`; all 1 if `config.balance_classes` is False. Not used by falk2019.
     config : WeightConfig
-        Formula, height, reach and place of the border term.
+        The formula.
     """
     if config.formula == "falk2019":
-        by_class, border = _falk_terms(classes, objects, config)
+        by_class = np.where(classes == 0, np.float32(config.ratio), np.float32(1))
     else:
         chosen = class_weights if config.balance_classes else np.ones(len(class_weights))
         by_class = chosen.astype(np.float32)[classes]
-        border = border_term(objects, config.w0, config.sigma, config.where, config.spacing)
     by_class[~labelled] = 0
-    border[~labelled] = 0
     return WeightMap(by_class, border, by_class + border)
 
 
-def _falk_terms(
+def _weigh_around(
     classes: NDArray[np.integer[Any]], objects: NDArray[np.integer[Any]], config: WeightConfig
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return what each pixel weighs by itself, and what the objects of all classes add to it."""
-    background = classes == 0
-    alone = np.where(background, np.float32(config.ratio), np.float32(1))
+) -> NDArray[np.float32]:
+    """Return what the objects of all classes add to the background around them (falk2019)."""
     around = np.zeros(classes.shape, np.float32)
     for index in range(1, int(classes.max()) + 1):
         own = classes == index
         same = np.where(own, objects, objects.dtype.type(0))
         around += border_term(same, config.w0, config.sigma, "background", config.spacing)
         around += (1 - config.ratio) * near_term(own, config.sigma_near, config.spacing)
-    around[~background] = 0
-    return alone, around
+    around[classes > 0] = 0
+    return around
 
 
 def _check_settings(**settings: Any) -> WeightConfig:

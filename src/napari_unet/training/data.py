@@ -16,7 +16,8 @@ from napari_unet.library.split import SplitCard, follow_images, place_boxes, sig
 from napari_unet.models.geometry import measure
 from napari_unet.targets.balance import balance
 from napari_unet.targets.grammar import Grammar, recognise
-from napari_unet.targets.targets import class_counts, make_targets
+from napari_unet.targets.kept import read_set
+from napari_unet.targets.targets import make_targets
 from napari_unet.targets.threads import map_in_threads
 from napari_unet.targets.values import read_values
 from napari_unet.training.augment import Source
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from napari_unet.arrays.intensity import Normalisation
     from napari_unet.config import TrainConfig
     from napari_unet.library.card import Card, ClassCard, TargetCard
+    from napari_unet.targets.targets import Reading
     from napari_unet.training.pairs import Pair, Plane
     from napari_unet.training.pixels import Pixels
 
@@ -111,8 +113,7 @@ def load_data(
         sources = [_value_source(p, config, how) for p in planes.each]
     else:
         grammar, classes = _recognise(planes.each, config, parent)
-        class_weights = _weigh_classes(planes.each, config, grammar)
-        targets = _targets(planes.each, config, grammar, class_weights)
+        class_weights, targets = _targets(planes.each, config, grammar)
         sources = [_source(p, how, *t) for p, t in zip(planes.each, targets, strict=True)]
     digests = [_digest(s) for s in sources]
     labelled = _labelled(_shared(sources, config, len(pairs)))
@@ -216,29 +217,21 @@ def _known_target(parent: Card | None, n: int) -> tuple[TargetCard, ...]:
     return parent.target if parent is not None and len(parent.target) == n else ()
 
 
-def _weigh_classes(
-    planes: Sequence[Plane], config: TrainConfig, grammar: Grammar
-) -> NDArray[np.float64]:
-    def count(plane: Plane) -> NDArray[np.int64]:
-        return class_counts(plane.truth, grammar, config.labels)
-
-    counts = np.sum(map_in_threads(count, planes, config.threads), axis=0)
-    return balance(counts) if config.weights.balance_classes else np.ones(len(counts))
-
-
 def _targets(
-    planes: Sequence[Plane],
-    config: TrainConfig,
-    grammar: Grammar,
-    class_weights: NDArray[np.float64],
-) -> list[tuple[NDArray[np.uint16], NDArray[np.float32]]]:
-    """Return classes and weights of each plane."""
+    planes: Sequence[Plane], config: TrainConfig, grammar: Grammar
+) -> tuple[NDArray[np.float64], list[tuple[NDArray[np.uint16], NDArray[np.float32]]]]:
+    """Return the weight of each class over all planes; classes and weights of each plane."""
+    truths = [plane.truth for plane in planes]
+    readings = read_set(truths, grammar, config.labels, config.weights, config.threads)
+    class_weights = balance(np.sum([reading.counts for reading in readings], axis=0))
+    if not config.weights.balance_classes:
+        class_weights = np.ones(len(class_weights))
 
-    def make(plane: Plane) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
-        made = make_targets(plane.truth, grammar, config.labels, config.weights, class_weights)
-        return made.classes.astype(np.uint16), made.weights
+    def make(reading: Reading) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+        made = make_targets(reading, config.weights, class_weights)
+        return made.classes, made.weights
 
-    return map_in_threads(make, planes, config.threads)
+    return class_weights, map_in_threads(make, readings, config.threads)
 
 
 def _value_source(plane: Plane, config: TrainConfig, how: Normalisation) -> Source:

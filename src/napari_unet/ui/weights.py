@@ -58,9 +58,9 @@ def weight_maps(
     ndim : int
         Dimensions of the network; further axes are looped over.
     label_config, weight_config
-        As for `make_targets`.
+        As for `read_labels`.
     stopped : callable
-        Asked before each image; true ends the work with what there is.
+        Asked before the labels of each image are read; true ends the work without a map.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def weight_maps(
     """
     from napari_unet.targets.balance import balance
     from napari_unet.targets.grammar import recognise
-    from napari_unet.targets.targets import class_counts, make_targets
+    from napari_unet.targets.targets import make_targets, read_labels
     from napari_unet.targets.threads import map_in_threads
 
     values = label_config.kind == "regression"
@@ -80,16 +80,19 @@ def weight_maps(
     if values:
         return [_known(picture, ndim, label_config) for picture in pictures if not stopped()]
     planes = [_planes(picture, ndim) for picture in pictures]
-    every = [plane for picture in planes for plane in picture]
-    grammar = recognise(every, label_config)
-    counts = np.sum([class_counts(plane, grammar, label_config) for plane in every], axis=0)
-    class_weights = balance(counts) if weight_config.balance_classes else np.ones(len(counts))
-    settings = grammar, label_config, weight_config, class_weights
-    made = []
-    for picture, own in zip(pictures, planes, strict=True):
+    grammar = recognise([plane for picture in planes for plane in picture], label_config)
+    readings = []
+    for own in planes:
         if stopped():
-            break
-        targets = map_in_threads(lambda plane: make_targets(plane, *settings), own)
+            return []
+        readings.append(
+            map_in_threads(lambda p: read_labels(p, grammar, label_config, weight_config), own)
+        )
+    counts = np.sum([reading.counts for own in readings for reading in own], axis=0)
+    class_weights = balance(counts) if weight_config.balance_classes else np.ones(len(counts))
+    made = []
+    for picture, read in zip(pictures, readings, strict=True):
+        targets = [make_targets(reading, weight_config, class_weights) for reading in read]
         shape = (*lead_shape(picture, ndim), *spatial_shape(picture, ndim))
         made.append(_maps(picture.name, targets, shape, grammar.notes))
     return made
