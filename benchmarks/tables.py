@@ -187,6 +187,13 @@ WEIGHTS: Columns = {
 }
 
 
+WORKERS: Columns = {
+    "what happens": lambda run: run["what"],
+    "equal to one process": lambda run: f"{run['equal']} of {run['runs']}",
+    "seconds": lambda run: f"{run['seconds']:.0f}",
+}
+
+
 def tiny(number: float) -> str:
     """Write a number far below 1, or 0 where it is exactly that."""
     return f"{number:.1e}" if number else "0"
@@ -317,6 +324,11 @@ def cells_table(runs: Sequence[Run]) -> str:
     return markdown(CELLS, sorted(runs, key=lambda run: run["minutes"]))
 
 
+def workers_table(runs: Sequence[Run]) -> str:
+    """Set one row for each thing that happens."""
+    return markdown(WORKERS, sorted(runs, key=lambda run: run["order"]))
+
+
 def read_results(paths: Iterable[Path]) -> list[Run]:
     """Read the runs of all files, one after the other."""
     return [run for path in paths for run in json.loads(path.read_text(encoding="utf-8"))]
@@ -343,6 +355,7 @@ TABLES: Mapping[str, Callable[[Sequence[Run]], str]] = {
     "family": family_tables,
     "tiling": tiling_table,
     "large": large_table,
+    "workers": workers_table,
     "backends": backends_table,
     "window": window_table,
     "sparse": sparse_table,

@@ -215,3 +215,10 @@ def test_backends_are_compared(tmp_path: Path) -> None:
 def test_a_killed_training_ends_with_the_same_bytes() -> None:
     *_, verdict = run("kills.py", "--kills", 1, "--epochs", 2)
     assert verdict.endswith("bit-identical")
+
+
+def test_a_dead_scheduler_is_told_and_costs_nothing_but_time(tmp_path: Path) -> None:
+    out = tmp_path / "workers.json"
+    run("workers.py", "--only", "scheduler", "--repeats", 1, "--size", 256, "--out", out)
+    (row,) = json.loads(out.read_text())
+    assert (row["runs"], row["equal"]) == (1, 1)

@@ -17,7 +17,7 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from napari_unet import __version__
-from napari_unet.arrays.writing import atomic_write
+from napari_unet.arrays.writing import atomic_write, sweep
 from napari_unet.config import StorageError, home
 from napari_unet.targets.numbering import check_labels
 from napari_unet.targets.targets import Reading, read_labels
@@ -78,6 +78,7 @@ def read_set(
 
 def make_room(folder: Path, most_bytes: int = MOST_BYTES) -> None:
     """Delete the longest unused readings of a folder until the others fit."""
+    sweep(folder)
     files = []
     for path in folder.glob(f"*{SUFFIX}"):
         with suppress(OSError):  # another process deleted it
