@@ -208,6 +208,7 @@ def _start(workers: int) -> Iterator[Client]:
 @contextmanager
 def _join(scheduler: str) -> Iterator[Client]:
     from distributed import Client, Security
+    from distributed.utils import silence_logging_cmgr
 
     _check_address(scheduler)
     security = Security()
@@ -218,7 +219,7 @@ def _join(scheduler: str) -> Iterator[Client]:
         client = Client(scheduler, security=security, timeout=PATIENCE_S, set_as_default=False)
     except (OSError, TimeoutError) as error:
         raise _no_scheduler(scheduler, error) from error
-    with client:
+    with silence_logging_cmgr(logging.CRITICAL), client:  # when it is gone, we say so ourselves
         yield client
 
 
