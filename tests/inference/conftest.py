@@ -23,7 +23,7 @@ SHAPES = {1: (160,), 2: (40, 48), 3: (16, 20, 24)}
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    """Make an untrained model: architecture, dimensions, channels, label values."""
+    """Make an untrained model: architecture, dimensions, channels, label values, halvings."""
 
     @cache
     def make(
@@ -31,6 +31,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
         ndim: int = 2,
         channels: int = 1,
         values: tuple[int, ...] = (0, 1),
+        halvings: tuple[int, ...] | None = None,
     ) -> Model:
         rng = np.random.default_rng(0)
         shape = SHAPES[ndim]
@@ -39,7 +40,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
         folder = tmp_path_factory.mktemp("models") / f"{architecture}-{ndim}"
         config = TrainConfig.from_recipe(
             "quick", epochs=0, threads=1, labels={"kind": "classes"}, patch=16, batch=1,
-            model={"architecture": architecture, "ndim": ndim, "base": 4, "depth": 2},
+            model={"architecture": architecture, "ndim": ndim, "base": 4, "depth": 2,
+                   "halvings": halvings},
         )  # fmt: skip
         assert list(train(config, [(image.astype(np.float32), labels)], folder))
         return open_model(folder, "cpu")

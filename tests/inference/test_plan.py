@@ -329,3 +329,15 @@ def test_planning_leaves_the_model_and_all_randomness_alone(models: Models) -> N
     assert torch.equal(torch.rand(3), expected)
     after = model.network.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("halvings", [(2, 2, 2), (0, 2, 2), (2, 0, 1)])
+def test_tiles_shrink_along_every_axis_until_they_fit(
+    models: Models, halvings: tuple[int, ...]
+) -> None:
+    model, shape = models("unet", ndim=3, halvings=halvings), (20, 40, 30)
+    steps = model.geometry.step
+    assert steps == tuple(2**n for n in halvings)
+    with pytest.raises(InputError, match="U161") as refused:
+        plan(model, *shape, interactive=True, memory_gib=1e-6)
+    assert f"tiles of {'x'.join(map(str, steps))} pixels" in str(refused.value)

@@ -222,15 +222,17 @@ class _Planner:
         return tile
 
     def _shrink(self, tile: tuple[int, ...], *, rows: bool) -> tuple[int, ...] | None:
-        """Halve the longest edge to whole chunks, or to whole steps below one; None at the end."""
-        first = 1 if rows and self.ndim > 1 else 0
-        axis = first + int(np.argmax(tile[first:]))
-        step, chunk = self.model.geometry.step[axis], CHUNK[self.ndim]
-        unit = chunk if tile[axis] > 2 * chunk else step
-        half = -(-tile[axis] // (2 * unit)) * unit
-        if half >= tile[axis] or isinstance(self.config.tile, int):
+        """Halve the longest edge that can be, to whole chunks or steps; None at the end."""
+        if isinstance(self.config.tile, int):
             return None
-        return (*tile[:axis], half, *tile[axis + 1 :])
+        first = 1 if rows and self.ndim > 1 else 0
+        for axis in sorted(range(first, self.ndim), key=lambda axis: -tile[axis]):
+            step, chunk = self.model.geometry.step[axis], CHUNK[self.ndim]
+            unit = chunk if tile[axis] > 2 * chunk else step
+            half = -(-tile[axis] // (2 * unit)) * unit
+            if half < tile[axis]:
+                return (*tile[:axis], half, *tile[axis + 1 :])
+        return None
 
     def _enlarge(self, tile: tuple[int, ...], budget: float) -> tuple[int, ...]:
         """Double edges while too much is computed twice, and memory allows."""
