@@ -4,7 +4,7 @@
 
 The network and the batch of recipe `quick`, on noise. Every way takes whole steps (forward, loss,
 backward, optimiser) in turns in one process; times are medians of CPU seconds, over those of what
-is used. The shares are those of what is used: patches, forward with loss, backward, optimiser.
+is used in float32. The shares are those of it: patches, forward with loss, backward, optimiser.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from napari_unet.config import LOSSES, REGRESSION, InputError, TrainConfig
 from napari_unet.events import Noted, Stepped
 from napari_unet.library.checkpoints import load_checkpoint
 from napari_unet.library.folders import read_card
+from napari_unet.models import precision
 from napari_unet.models.precision import learning_dtype
 from napari_unet.models.registry import build
 from napari_unet.training.loop import prepare, train
@@ -31,7 +32,7 @@ CPU = torch.device("cpu")
 def config_for(loss: str, **changes: Any) -> TrainConfig:
     model = {"base": 2, "depth": 1, "norm": "none", "classes": 1 if loss == "bce" else 2}
     labels = {"kind": "regression"} if loss in REGRESSION else {}
-    changes = {"model": model, "labels": labels, "loss": loss, **changes}
+    changes = {"model": model, "labels": labels, "loss": loss, "precision": "float32", **changes}
     return TrainConfig.from_recipe("quick", **changes)
 
 
@@ -174,7 +175,7 @@ def test_a_run_in_half_precision_or_in_pieces_goes_on_to_the_same_bits(
     stream.close()
     list(train(settings(2, **changes), disks(), tmp_path / "parts", resume=True))
     assert last(tmp_path / "parts") == last(tmp_path / "whole")
-    list(train(settings(2), disks(), tmp_path / "plain"))
+    list(train(settings(2, precision="float32"), disks(), tmp_path / "plain"))
     assert last(tmp_path / "plain") != last(tmp_path / "whole")  # so the setting reached the step
 
 
@@ -188,7 +189,7 @@ def test_half_precision_learns(tmp_path: Path) -> None:
 
 def halved(monkeypatch: pytest.MonkeyPatch) -> Descent:
     """Float16 on a CPU, which is refused elsewhere because it is slow."""
-    monkeypatch.setattr("napari_unet.training.step.learning_dtype", lambda *_: torch.float16)
+    monkeypatch.setattr("napari_unet.training.step.learning_dtype", lambda *_, **__: torch.float16)
     return descent_for(config_for("cross_entropy"), torch.float32)
 
 
@@ -228,11 +229,28 @@ def test_the_norm_that_is_clipped_is_that_of_the_gradient_not_of_its_scale(
     assert gradient(descent).norm() == pytest.approx(1e-3, rel=1e-3)
 
 
-def test_of_itself_a_cpu_learns_in_float32() -> None:
-    assert learning_dtype(CPU, "auto") == learning_dtype(CPU, "float32") == torch.float32
-    assert learning_dtype(CPU, "bfloat16") == torch.bfloat16
-    with pytest.raises(InputError, match="U160"):
-        learning_dtype(CPU, "float16")
+@pytest.mark.parametrize("instructions", ["avx2", "avx512_bf16", "amx_bf16", "sve_bf16"])
+def test_of_itself_a_cpu_learns_in_half_only_labels_and_with_the_instructions(
+    instructions: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "_capabilities", lambda: {instructions: True})
+    halved = instructions in {"avx512_bf16", "amx_bf16"}
+    expected = torch.bfloat16 if halved else torch.float32
+    assert learning_dtype(CPU, "auto", values=False) == expected
+    assert learning_dtype(CPU, "auto", values=True) == torch.float32
+    for values in (False, True):
+        assert learning_dtype(CPU, "float32", values=values) == torch.float32
+        assert learning_dtype(CPU, "bfloat16", values=values) == torch.bfloat16
+        with pytest.raises(InputError, match="U160"):
+            learning_dtype(CPU, "float16", values=values)
+
+
+def test_the_card_says_in_which_numbers_it_learned(tmp_path: Path) -> None:
+    for name in ("float32", "bfloat16"):
+        list(train(settings(1, precision=name), disks(), tmp_path / name))
+        assert read_card(tmp_path / name).training["precision"] == name
+        methods = (tmp_path / name / "METHODS.md").read_text("utf-8")
+        assert ("mixed precision (bfloat16)" in methods) == (name == "bfloat16")
 
 
 def test_pieces_are_never_too_small_for_batch_norm(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def settings(name: str) -> TrainConfig:
     """Return the settings of a run."""
     plain: dict[str, Any] = {
         "model": MODEL, "patch": 16, "batch": 5, "steps_per_epoch": 4, "threads": 1,
+        "precision": "float32",
         "optimiser": {"name": "sgd", "rate": 0.05, "momentum": 0.9},
     }  # fmt: skip
     budget = {} if "minutes" in RUNS[name] else {"epochs": 2}

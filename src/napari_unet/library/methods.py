@@ -21,7 +21,8 @@ def methods_paragraph(card: Card, config: TrainConfig) -> str:
     return (
         f"A {card.model.ndim}-D {architecture.title} ({architecture.paper}) with {_shape(card)} "
         f"was trained on {training['images']} image(s){_pixels(card)} for "
-        f"{training['steps']} steps ({training['elapsed_s'] / 60:.1f} minutes).{origin} "
+        f"{training['steps']} steps ({training['elapsed_s'] / 60:.1f} minutes){_halved(card)}."
+        f"{origin} "
         f"Grey values were normalised per image ({card.normalisation}). {_loss(card, config)} "
         f"It was minimised with {config.optimiser.name} (rate {config.optimiser.rate:g}, "
         f"{config.optimiser.schedule.replace('_', ' ')} schedule, "
@@ -31,6 +32,12 @@ def methods_paragraph(card: Card, config: TrainConfig) -> str:
         f"does not change the result. Made with napari-unet-lab "
         f"{card.environment['napari-unet-lab']} and PyTorch {card.environment['torch']}.\n"
     )
+
+
+def _halved(card: Card) -> str:
+    """Say in which numbers it was trained, where these were not of full precision."""
+    precision = card.training.get("precision", "float32")  # older cards do not say
+    return "" if precision == "float32" else f" in mixed precision ({precision})"
 
 
 def _pixels(card: Card) -> str:

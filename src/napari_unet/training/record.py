@@ -92,6 +92,7 @@ def card_of(run: Run) -> Card:
             "steps": run.step,
             "epochs": run.epoch,
             "elapsed_s": round(run.elapsed_s, 3),
+            "precision": str(run.descent.dtype).removeprefix("torch."),
             "images": len(run.data.train),
             "held_out": len(run.data.validation),
             "split": run.data.split.model_dump(mode="json"),

@@ -59,7 +59,8 @@ class Descent:
         self.loss, self.optimiser = loss, optimiser
         self.clip, self.batch_norm = config.optimiser.clip, config.model.norm == "batch"
         self.device = next(network.parameters()).device
-        self.dtype = learning_dtype(self.device, config.precision)
+        values = config.labels.kind == "regression"
+        self.dtype = learning_dtype(self.device, config.precision, values=values)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.most_pieces = most_pieces
         self.pieces = min(config.accumulate, most_pieces)
