@@ -243,8 +243,8 @@ class TrainConfig(Config):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
     precision: Precision = Field(
         "auto",
-        description="Of the numbers in the network. auto: bfloat16 or float16 on graphics cards "
-        "by NVIDIA; bfloat16 for labels on x86 processors with instructions for it; float32 else.",
+        description="Of the numbers in the network. auto: half of the bits on graphics cards by "
+        "NVIDIA and on CPUs that are made for it; float32 else.",
     )
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; None: all cores.")
 
