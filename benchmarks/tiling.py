@@ -244,7 +244,8 @@ def start(step: str, folder: Path, *arguments: Any) -> Any:
 
 def measure(folder: Path, architecture: str, arguments: argparse.Namespace) -> Iterable[Results]:
     """Yield the rows of the table of one network."""
-    ways = [way for way in WAYS if not way.startswith("MONAI") or find_spec("monai")]
+    asked = [way for way in WAYS if way in ("whole", *arguments.ways)]
+    ways = [way for way in asked if not way.startswith("MONAI") or find_spec("monai")]
     made = start("make", folder, architecture, arguments.seconds)
     for size in arguments.sizes:
         for row in start("compare", folder, size, ways, arguments.repeats):
@@ -258,6 +259,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[2048], help="pixels per edge")
     parser.add_argument("--architectures", nargs="+", default=list(CONFIGS), choices=list(CONFIGS))
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--seconds", type=float, default=30, help="of training")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="results, as JSON")
