@@ -60,6 +60,19 @@ def test_a_model_that_is_continued_is_that_of_a_run_without_a_break(
     assert not (home / "cells-unet-3").exists()
 
 
+def test_labels_that_changed_meanwhile_are_told_as_a_correction(
+    qtbot: QtBot, dock: TrainDock, cells: napari.Viewer, home: Path
+) -> None:
+    train(qtbot, dock, dock.train_button, 1)
+    cells.layers["drawn"].paint((40, 40), 77)
+    train(qtbot, dock, dock.continuing.button, 1)
+    words = "Resumed at step 5. Corrected once, labels of 1 image at step 5."
+    assert dock.continuing.model.words.text() == words
+    marks = dock.training.course.marks
+    assert [(mark.step, mark.text) for mark in marks] == [(5, "continued"), (5, "corrected")]
+    assert [event.step for event in dock.training.course.alike] == [10]
+
+
 def test_a_model_of_another_day_is_continued_where_it_can_be(
     qtbot: QtBot, dock: TrainDock, cells: napari.Viewer, home: Path
 ) -> None:

@@ -73,7 +73,7 @@ class TrainingRun(QObject):
         known = self.order is not None and self.order.folder == str(folder)
         self.order = None
         if resume and known:
-            self.course.mark("continued")
+            self.course.mark_next("continued")
         else:
             self.course.clear()
 
@@ -102,7 +102,7 @@ class TrainingRun(QObject):
         config = TrainConfig.from_settings(settings, dict(budget or {}))
         changes = {"job": job, "resume": True, "config": config}
         self.order = self.order.model_copy(update=changes)
-        self.course.mark("resumed")
+        self.course.mark_next("resumed")
         self.submitted.emit(self.order)
         return job
 
