@@ -120,6 +120,26 @@ def test_what_is_painted_over_the_live_view_becomes_a_label(
     np.testing.assert_array_equal(drawn.data, before)
 
 
+@pytest.mark.parametrize("way", ["stop", "switch off"])
+def test_what_is_painted_over_a_live_view_that_goes_stays_in_the_labels(
+    qtbot: QtBot, training: TrainDock, cells: napari.Viewer, way: str
+) -> None:
+    pause(qtbot, training)
+    drawn, shown = cells.layers["drawn"], live(cells)
+    before, spot = drawn.data.copy(), np.zeros(shown.data.shape, bool)
+    spot[5:9, 5:9] = True
+    shown.data_setitem(np.nonzero(spot), 1 - shown.data[spot])
+    changed = shown.data.copy()
+    if way == "stop":
+        click(qtbot, training.progress.stop_button)
+        qtbot.waitUntil(lambda: not training.job, timeout=LONG_MS)
+    else:
+        training.watching.view.setChecked(False)
+    assert live(cells) is None
+    np.testing.assert_array_equal(drawn.data[~spot], before[~spot])
+    np.testing.assert_array_equal(drawn.data[spot] > before.max(), changed[spot] > 0)
+
+
 def test_a_pause_without_painting_corrects_nothing(
     qtbot: QtBot, training: TrainDock, cells: napari.Viewer
 ) -> None:

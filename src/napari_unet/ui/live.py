@@ -120,13 +120,11 @@ class Live(QObject):
 
     def end(self) -> None:
         """Follow nothing any more; the live view goes, because no model has it."""
-        self._job, self._shown, self._fresh = "", None, None
-        self.painted.stop()
+        self._job, self._fresh = "", None
         for work in (self._reading, self._losses, self._storing):
             work.stop()
-        layer = find_marked(self.viewer, LIVE)
-        if layer is not None:
-            remove(self.viewer, layer.unique_id)
+        self._close()
+        self.painted.stop()
 
     def stop(self) -> None:
         """Look away; the dock is gone."""
@@ -141,10 +139,7 @@ class Live(QObject):
             self._open(first.place, first.labels, len(result_axes(self._axes, self._ndim)))
             self.look()
         else:
-            layer = find_marked(self.viewer, LIVE)
-            self._shown = None
-            if layer is not None:
-                remove(self.viewer, layer.unique_id)
+            self._close()
 
     def look(self) -> None:
         """Ask what the network makes of what the user looks at."""
@@ -206,6 +201,14 @@ class Live(QObject):
         if values:
             look["contrast_limits"] = tuple(layer.contrast_limits)
         show(self.viewer, (data, meta | look, kind))
+
+    def _close(self) -> None:
+        """Take the layer away; what was painted over it stays, in the labels."""
+        self.keep_painted()
+        self._shown = None
+        layer = find_marked(self.viewer, LIVE)
+        if layer is not None:
+            remove(self.viewer, layer.unique_id)
 
     def _looked_at(self) -> Layer | None:
         """Return the topmost image that is visible and that the network can take."""
