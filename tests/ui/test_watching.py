@@ -172,6 +172,12 @@ def test_loss_and_places_of_doubt_are_shown_also_in_a_pause(
     if len(points.data) > 1:
         second = points.data_to_world(points.data[1])
         np.testing.assert_allclose(cells.scene.camera.center[-2:], second[-2:])
+    for _ in points.data[2:]:
+        click(qtbot, training.watching.next_button)
+    points.features = points.features.assign(doubt=-1.0)
+    click(qtbot, training.watching.next_button)  # there is no next one: they are looked for anew
+    qtbot.waitUntil(lambda: (points.features["doubt"] >= 0).all(), timeout=LONG_MS)
+    assert _of(cells, "next") == [points]
 
 
 def _of(viewer: napari.Viewer, what: str) -> list[Any]:

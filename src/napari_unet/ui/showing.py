@@ -31,7 +31,8 @@ def show_anew(viewer: napari.viewer.Viewer, made: LayerTuple) -> object:
     earlier = find_marked(viewer, meta["metadata"][MARK])
     if earlier is None:
         return show(viewer, made)
-    if kind in {"shapes", "points"} or earlier.ndim != np.ndim(data):
+    ndim = np.shape(data)[-1] if kind == "points" else np.ndim(data)
+    if kind == "shapes" or earlier.ndim != ndim:
         remove(viewer, earlier.unique_id)
         return show(viewer, made)
     before = space(earlier) | {"contrast_limits": getattr(earlier, "contrast_limits", None)}
@@ -39,6 +40,8 @@ def show_anew(viewer: napari.viewer.Viewer, made: LayerTuple) -> object:
         if name in meta and not np.allclose(meta[name], before[name], rtol=1e-9, atol=1e-15):
             setattr(earlier, name, meta[name])  # napari draws the whole layer anew each time
     earlier.data = data
+    if kind == "points":
+        earlier.features = meta["features"]
     return earlier.unique_id
 
 
@@ -75,8 +78,7 @@ def go_to(viewer: napari.viewer.Viewer, layer: Layer, pixel: Sequence[float]) ->
     """Bring a pixel of `layer` into the middle of the view."""
     world = layer.data_to_world(pixel)
     first = viewer.dims.ndim - len(world)
-    for axis, position in enumerate(world, start=first):
-        viewer.dims.set_point(axis, position)
+    viewer.dims.set_point(range(first, viewer.dims.ndim), world)  # at once: each draws all layers
     scene = getattr(viewer, "scene", viewer)  # the camera moved there in napari 0.9
     point = list(scene.camera.center)
     shown = viewer.dims.displayed
