@@ -101,8 +101,6 @@ class Dock(Panel):
         self.give_up("the engine was ended on request")
 
     def _on_held(self, held: bool) -> None:
-        self.pace.hurried = held
-        self.pace.ask()
         if held:
             self.engine.pause(self.job)
         else:
