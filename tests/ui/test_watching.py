@@ -151,6 +151,17 @@ def test_a_pause_without_painting_corrects_nothing(
     assert training.training.order == order
 
 
+def test_a_training_goes_on_where_corrected_labels_cannot_be_handed_over(
+    qtbot: QtBot, training: TrainDock
+) -> None:
+    pause(qtbot, training)
+    job, seen = training.job, len(training.training.history)
+    training.training.refused.emit(OSError("no space left on device"))
+    assert training.message.kind == "error"
+    qtbot.waitUntil(lambda: len(training.training.history) > seen, timeout=LONG_MS)
+    assert training.job == job
+
+
 def test_loss_and_places_of_doubt_are_shown_also_in_a_pause(
     qtbot: QtBot, training: TrainDock, cells: napari.Viewer
 ) -> None:

@@ -333,7 +333,10 @@ class TrainDock(Dock):
         self.engine.submit(job, self)
 
     def _on_refused(self, error: Exception) -> None:
-        self._settle(resumable=False)
+        if self.engine.pid(self.job):  # corrected labels: it goes on with the old ones
+            self.engine.resume(self.job)
+        else:
+            self._settle(resumable=False)
         self.message.error(error)
 
     def _on_stepped(self, event: Stepped) -> None:
