@@ -95,6 +95,21 @@ def test_a_model_of_another_day_is_continued_where_it_can_be(
     assert "no checkpoint to go on from: fine-tune it" in button.toolTip()
 
 
+def test_a_model_that_was_deleted_since_it_was_offered_is_refused(
+    qtbot: QtBot, dock: TrainDock, model: Path, home: Path
+) -> None:
+    for name in ("here", "gone"):
+        shutil.copytree(model, home / name)
+    dock.offer_model("")
+    box = dock.continuing.model.box
+    box.setCurrentIndex(box.findData(str(home / "here")))
+    assert dock.continuing.button.isVisibleTo(dock)
+    shutil.rmtree(home / "gone")
+    box.setCurrentIndex(box.findData(str(home / "gone")))
+    assert dock.message.kind == "error"
+    assert not dock.continuing.button.isVisibleTo(dock)
+
+
 def test_a_tuned_model_is_another_one_and_tells_its_parent(
     qtbot: QtBot, dock: TrainDock, home: Path
 ) -> None:
