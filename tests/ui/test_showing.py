@@ -39,6 +39,21 @@ def test_a_layer_that_stays_in_its_place_is_drawn_once(cells: napari.Viewer) -> 
     assert layer.units == cells.layers["cells"].units
 
 
+def test_a_duplicate_is_the_users_own(cells: napari.Viewer) -> None:
+    key = show_anew(cells, made(cells, 1))
+    cells.layers.move(len(cells.layers) - 1, 0)
+    ours = cells.layers[0]
+    data, meta, _ = ours.as_layer_data_tuple()  # as "Duplicate layer" does
+    copy = cells.add_labels(data.copy(), **meta)
+    cells.layers.move(len(cells.layers) - 1, 0)
+    assert cells.layers[0] is copy
+    assert show_anew(cells, made(cells, 2)) == key
+    assert (copy.data == 1).all()
+    cells.layers.remove(ours)
+    assert show_anew(cells, made(cells, 3)) not in {key, copy.unique_id}
+    assert (copy.data == 1).all()
+
+
 @pytest.mark.parametrize("counts", [(2, 5), (5, 2), (3, 3)])
 def test_points_that_come_anew_look_as_before(
     cells: napari.Viewer, counts: tuple[int, int]

@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 
 
 def show(viewer: napari.viewer.Viewer, made: LayerTuple) -> object:
-    """Add a layer and return the key by which `find_layer` finds it."""
+    """Add a layer and return the key by which `find_layer` finds it.
+
+    Its key is added to its mark: a duplicate that the user makes of it has the same metadata.
+    """
     data, meta, kind = made
-    return getattr(viewer, f"add_{kind}")(data, **meta).unique_id
+    layer = getattr(viewer, f"add_{kind}")(data, **meta)
+    if MARK in layer.metadata:
+        layer.metadata[MARK] = {**layer.metadata[MARK], "layer": layer.unique_id}
+    return layer.unique_id
 
 
 def show_anew(viewer: napari.viewer.Viewer, made: LayerTuple) -> object:
@@ -46,12 +52,13 @@ def show_anew(viewer: napari.viewer.Viewer, made: LayerTuple) -> object:
 
 
 def find_marked(viewer: napari.viewer.Viewer, mark: dict[str, Any]) -> Layer | None:
-    """Return the layer with this mark in its metadata, if there is one."""
+    """Return the layer with this mark in its metadata, if there is one; no duplicate of it."""
     return next((x for x in viewer.layers if mark.items() <= _mark(x).items()), None)
 
 
 def _mark(layer: Layer) -> dict[str, Any]:
-    return dict(layer.metadata.get(MARK, {}))
+    mark = dict(layer.metadata.get(MARK, {}))
+    return mark if mark.get("layer") == layer.unique_id else {}
 
 
 def remove(viewer: napari.viewer.Viewer, key: object) -> None:
