@@ -178,8 +178,9 @@ class EvaluateDock(Panel):
         layer = find_marked(self.viewer, {"errors": self._compared})
         if layer is None or self._objects is None:
             return
-        pixel = self._objects.rows[row][-layer.ndim :]
-        if None not in pixel:
+        cells = self._objects.rows[row][-layer.ndim :]
+        pixel = [float(cell) for cell in cells if cell is not None]
+        if len(pixel) == layer.ndim:  # an object that is hidden has no middle
             go_to(self.viewer, layer, pixel)
 
 
