@@ -37,6 +37,18 @@ def card(parent: str | None = None, **training: Any) -> Card:
             card("a (1)", resumed=[3], corrections=[{"step": k, "pixels": 2} for k in range(3)]),
             "Fine-tuned from a (1). Resumed at step 3. Corrected 3 times, 6 pixels.",
         ),
+        (
+            card(
+                corrections=[
+                    {"step": 5, "pixels": 20},
+                    {"step": 96, "images": 1},
+                    {"step": 120, "images": 1200},
+                    {"step": 130, "pixels": 1},
+                ]
+            ),
+            "Corrected 4 times, 21 pixels, labels of 1 image at step 96, "
+            "labels of 1,200 images at step 120.",
+        ),
     ],
 )
 def test_it_is_said_what_happened(made: Card, words: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unet.events import Failed, Finished, Noted, Saved, Started, Stepped, Stopped, Validated
-from napari_unet.metrics.course import Course, Mark
+from napari_unet.metrics.course import CORRECTED, Course, Mark
 from napari_unet.metrics.tabulate import to_csv
 from tests.metrics.courses import course_of, course_of_errors, take_steps
 
@@ -91,9 +91,31 @@ def test_the_table_holds_all_numbers_in_their_order() -> None:
     assert course.marks == [Mark(2, "corrected")]
 
 
+def test_what_happens_between_two_steps_is_marked_there_though_steps_are_taken_again() -> None:
+    """Of a crash the course knows steps that came after the last checkpoint."""
+    course = take_steps(Course(), [0.5, 0.4, 0.3, 0.2])
+    course.mark_next("resumed")
+    course.take(Noted("the labels of an image changed since", CORRECTED))
+    assert (course.marks, course.doubts) == ([], {})
+    for step in (3, 4):
+        course.take(stepped(step, 0.1))
+    assert course.marks == [Mark(2, "resumed"), Mark(2, CORRECTED)]
+    assert course.corrected_at == 2
+
+
+def test_of_what_failed_before_its_first_step_there_is_no_mark() -> None:
+    course = take_steps(Course(), [0.5])
+    course.mark_next("continued")
+    course.take(Failed("U118", "other images", "choose those"))
+    course.mark_next("continued")
+    take_steps(course, [0.4])
+    assert course.marks == [Mark(1, "continued")]
+
+
 def test_a_course_that_is_cleared_is_a_new_one() -> None:
     course = take_steps(course_of([0.5]), [1.0])
     course.mark("resumed")
+    course.mark_next("corrected")
     course.take(Noted("doubt", "rare"))
     course.clear()
     assert vars(course) == vars(Course())

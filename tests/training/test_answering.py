@@ -13,6 +13,8 @@ from napari_unet.events import Corrected, Doubted, Noted, Previewed, Stepped, Va
 from napari_unet.inference.model import open_model
 from napari_unet.library.checkpoints import load_checkpoint
 from napari_unet.library.folders import read_card
+from napari_unet.library.lineage import lineage
+from napari_unet.metrics.course import CORRECTED, Course, Mark
 from napari_unet.models.geometry import measure
 from napari_unet.training.asking import Correction, Doubts, Losses, Question, View
 from napari_unet.training.loop import prepare, train
@@ -170,11 +172,47 @@ def test_that_is_so_of_labels_that_were_changed_before_it_was_resumed(tmp_path: 
     assert read_card(tmp_path / "m").training["best"]["step"] > 90
 
 
+def test_labels_that_changed_before_a_run_is_resumed_are_a_correction(tmp_path: Path) -> None:
+    """As such on the card and to the curves; once, however often it is resumed."""
+    before = disks()
+    after = [before[0], *((image, np.roll(labels, 2)) for image, labels in before[1:])]
+    folder, course = tmp_path / "m", Course()
+    list(train(settings(1), before, folder))
+    for event in train(settings(2), after[::-1], folder, resume=True):
+        course.take(event)
+    assert read_card(folder).training["corrections"] == [{"step": 3, "images": 2}]
+    assert lineage(read_card(folder)) == (
+        "Resumed at step 3. Corrected once, labels of 2 images at step 3."
+    )
+    assert course.marks == [Mark(3, CORRECTED)]
+    events = list(train(settings(3), after, folder, resume=True))
+    assert read_card(folder).training["corrections"] == [{"step": 3, "images": 2}]
+    assert not [e for e in events if isinstance(e, Noted) and e.topic == CORRECTED]
+
+
+def test_the_images_of_a_run_may_come_in_another_order(tmp_path: Path) -> None:
+    list(train(settings(1), disks(), tmp_path / "m"))
+    events = list(train(settings(2), disks()[::-1], tmp_path / "m", resume=True))
+    assert read_card(tmp_path / "m").training["corrections"] == []
+    assert not [e for e in events if isinstance(e, Noted) and "changed since" in e.text]
+
+
+def test_a_checkpoint_of_an_earlier_version_tells_of_no_correction(tmp_path: Path) -> None:
+    list(train(settings(1), disks(), tmp_path / "m"))
+    run, _ = prepare(settings(2), disks(), tmp_path / "m", resume=True)
+    arrays, state = load_checkpoint(tmp_path / "m")
+    state = {k: v for k, v in state.items() if k not in {"fingerprints", "corrections"}}
+    run.restore(arrays, state)
+    assert (run.relabelled, run.corrections) == (0, [])
+    assert run.best
+
+
 def test_the_same_labels_correct_nothing(tmp_path: Path) -> None:
     list(train(settings(), disks(), tmp_path / "alone"))
     events = ask(train(settings(), disks(), tmp_path / "m"), Correction(disks()), after=4)
     assert next(e for e in events if isinstance(e, Corrected)).pixels == 0
     assert weights(tmp_path / "m") == weights(tmp_path / "alone")
+    assert read_card(tmp_path / "m").training["corrections"] == []
 
 
 def test_a_corrected_run_that_stops_goes_on_to_the_same_bits(tmp_path: Path) -> None:

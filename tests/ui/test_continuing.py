@@ -60,6 +60,19 @@ def test_a_model_that_is_continued_is_that_of_a_run_without_a_break(
     assert not (home / "cells-unet-3").exists()
 
 
+def test_labels_that_changed_meanwhile_are_told_as_a_correction(
+    qtbot: QtBot, dock: TrainDock, cells: napari.Viewer, home: Path
+) -> None:
+    train(qtbot, dock, dock.train_button, 1)
+    cells.layers["drawn"].paint((40, 40), 77)
+    train(qtbot, dock, dock.continuing.button, 1)
+    words = "Resumed at step 5. Corrected once, labels of 1 image at step 5."
+    assert dock.continuing.model.words.text() == words
+    marks = dock.training.course.marks
+    assert [(mark.step, mark.text) for mark in marks] == [(5, "continued"), (5, "corrected")]
+    assert [event.step for event in dock.training.course.alike] == [10]
+
+
 def test_a_model_of_another_day_is_continued_where_it_can_be(
     qtbot: QtBot, dock: TrainDock, cells: napari.Viewer, home: Path
 ) -> None:
@@ -80,6 +93,21 @@ def test_a_model_of_another_day_is_continued_where_it_can_be(
     shutil.rmtree(home / "cells-unet" / "checkpoints")
     later.reset_choices()
     assert "no checkpoint to go on from: fine-tune it" in button.toolTip()
+
+
+def test_a_model_that_was_deleted_since_it_was_offered_is_refused(
+    qtbot: QtBot, dock: TrainDock, model: Path, home: Path
+) -> None:
+    for name in ("here", "gone"):
+        shutil.copytree(model, home / name)
+    dock.offer_model("")
+    box = dock.continuing.model.box
+    box.setCurrentIndex(box.findData(str(home / "here")))
+    assert dock.continuing.button.isVisibleTo(dock)
+    shutil.rmtree(home / "gone")
+    box.setCurrentIndex(box.findData(str(home / "gone")))
+    assert dock.message.kind == "error"
+    assert not dock.continuing.button.isVisibleTo(dock)
 
 
 def test_a_tuned_model_is_another_one_and_tells_its_parent(

@@ -218,6 +218,10 @@ def test_marks_are_drawn_where_they_belong(curves: Curves) -> None:
     (line,) = curves.picture._marks
     assert line.value() == 1000
     assert line.label.textItem.toPlainText() == "resumed"
+    curves.course.mark("corrected")
+    curves.redraw()
+    (line,) = curves.picture._marks  # two words upon one another could not be read
+    assert line.label.textItem.toPlainText() == "resumed, corrected"
     curves.course.clear()
     curves.redraw()
     assert not curves.picture._marks

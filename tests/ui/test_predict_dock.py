@@ -106,6 +106,23 @@ def test_results_lie_on_the_image(qtbot: QtBot, dock: PredictDock, cells: napari
     np.testing.assert_array_equal(cells.layers["cells: classes"].data, both[1] > both[0])
 
 
+def test_a_check_that_is_called_off_leaves_the_prediction_alone(
+    qtbot: QtBot, dock: PredictDock, cells: napari.Viewer
+) -> None:
+    with qtbot.waitSignal(dock.prediction.settled, timeout=LONG_MS):
+        click(qtbot, dock.predict_button)
+    before = names(cells)
+    assert "cells: classes" in before
+    asked: list[object] = []
+    dock.tile_check.submitted.connect(asked.append)
+    dock.check_button.click()
+    dock.progress.stop_button.click()  # while the image is still being copied
+    assert not dock.job
+    assert names(cells) == before
+    qtbot.waitUntil(lambda: not dock.tile_check._copying.busy)
+    assert not asked
+
+
 def test_a_stack_keeps_its_axes(qtbot: QtBot, dock: PredictDock, cells: napari.Viewer) -> None:
     stack = np.random.default_rng(0).random((3, 40, 50)).astype(np.float32)
     cells.add_image(stack, name="stack", scale=(4, 2, 2), axis_labels=("t", "y", "x"))

@@ -65,3 +65,16 @@ def test_pause_and_go_on(qtbot: QtBot, bar: Progress) -> None:
         with qtbot.waitSignal(bar.held) as blocker:
             bar.pause_button.click()
         assert blocker.args == [held]
+
+
+@pytest.mark.parametrize("end", ["go on", "stop"])
+def test_pictures_are_hurried_only_as_long_as_a_job_is_held(bar: Progress, end: str) -> None:
+    bar.pause_button.click()
+    assert bar._pace.hurried
+    if end == "go on":
+        bar.pause_button.click()
+    else:
+        bar.stop_button.click()
+        bar.close_job()
+        bar.open("another job")
+    assert not bar._pace.hurried

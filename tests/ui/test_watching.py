@@ -120,6 +120,26 @@ def test_what_is_painted_over_the_live_view_becomes_a_label(
     np.testing.assert_array_equal(drawn.data, before)
 
 
+@pytest.mark.parametrize("way", ["stop", "switch off"])
+def test_what_is_painted_over_a_live_view_that_goes_stays_in_the_labels(
+    qtbot: QtBot, training: TrainDock, cells: napari.Viewer, way: str
+) -> None:
+    pause(qtbot, training)
+    drawn, shown = cells.layers["drawn"], live(cells)
+    before, spot = drawn.data.copy(), np.zeros(shown.data.shape, bool)
+    spot[5:9, 5:9] = True
+    shown.data_setitem(np.nonzero(spot), 1 - shown.data[spot])
+    changed = shown.data.copy()
+    if way == "stop":
+        click(qtbot, training.progress.stop_button)
+        qtbot.waitUntil(lambda: not training.job, timeout=LONG_MS)
+    else:
+        training.watching.view.setChecked(False)
+    assert live(cells) is None
+    np.testing.assert_array_equal(drawn.data[~spot], before[~spot])
+    np.testing.assert_array_equal(drawn.data[spot] > before.max(), changed[spot] > 0)
+
+
 def test_a_pause_without_painting_corrects_nothing(
     qtbot: QtBot, training: TrainDock, cells: napari.Viewer
 ) -> None:
@@ -129,6 +149,17 @@ def test_a_pause_without_painting_corrects_nothing(
     seen = len(training.training.history)
     qtbot.waitUntil(lambda: len(training.training.history) > seen, timeout=LONG_MS)
     assert training.training.order == order
+
+
+def test_a_training_goes_on_where_corrected_labels_cannot_be_handed_over(
+    qtbot: QtBot, training: TrainDock
+) -> None:
+    pause(qtbot, training)
+    job, seen = training.job, len(training.training.history)
+    training.training.refused.emit(OSError("no space left on device"))
+    assert training.message.kind == "error"
+    qtbot.waitUntil(lambda: len(training.training.history) > seen, timeout=LONG_MS)
+    assert training.job == job
 
 
 def test_loss_and_places_of_doubt_are_shown_also_in_a_pause(
@@ -152,6 +183,12 @@ def test_loss_and_places_of_doubt_are_shown_also_in_a_pause(
     if len(points.data) > 1:
         second = points.data_to_world(points.data[1])
         np.testing.assert_allclose(cells.scene.camera.center[-2:], second[-2:])
+    for _ in points.data[2:]:
+        click(qtbot, training.watching.next_button)
+    points.features = points.features.assign(doubt=-1.0)
+    click(qtbot, training.watching.next_button)  # there is no next one: they are looked for anew
+    qtbot.waitUntil(lambda: (points.features["doubt"] >= 0).all(), timeout=LONG_MS)
+    assert _of(cells, "next") == [points]
 
 
 def _of(viewer: napari.Viewer, what: str) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from napari_unet.library.card import Card
 
@@ -16,8 +16,9 @@ def lineage(card: Card) -> str:
     Returns
     -------
     str
-        Such as ``Fine-tuned from cells (0123456789abcdef). Resumed at step 96. Corrected once, 20
-        pixels.``; empty for a model that was trained in one go.
+        Such as ``Fine-tuned from cells (0123456789abcdef). Resumed at step 96. Corrected twice, 20
+        pixels, labels of 1 image at step 96.``; empty for a model that was trained in one go. Of
+        labels that changed before a run was resumed, only the images are counted.
     """
     resumed: Sequence[int] = card.training.get("resumed", ())
     corrections: Sequence[dict[str, Any]] = card.training.get("corrections", ())
@@ -25,9 +26,19 @@ def lineage(card: Card) -> str:
     if resumed:
         parts.append(f"Resumed at step {', '.join(map(str, resumed))}.")
     if corrections:
-        pixels = sum(each["pixels"] for each in corrections)
-        parts.append(f"Corrected {_times(len(corrections))}, {pixels:,} pixels.")
+        parts.append(f"Corrected {', '.join([_times(len(corrections)), *_what(corrections)])}.")
     return " ".join(parts)
+
+
+def _what(corrections: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield how many pixels were corrected, and of how many images the labels changed, when."""
+    pixels = [each["pixels"] for each in corrections if "pixels" in each]
+    if pixels:
+        yield f"{sum(pixels):,} pixels"
+    for each in corrections:
+        if "images" in each:
+            n = each["images"]
+            yield f"labels of {n:,} image{'s' * (n != 1)} at step {each['step']}"
 
 
 def _times(n: int) -> str:

@@ -47,6 +47,7 @@ class Course:
         self._steps, self._losses, self._rates = array("d"), array("d"), array("d")
         self.validations: list[Validated] = []
         self.marks: list[Mark] = []
+        self._next: list[str] = []  # marks whose step is not known yet
         self.doubts: dict[str, str] = {}  # what was noted, by topic
         self.failure: Failed | None = None
         self.left_s: float | None = None
@@ -57,8 +58,8 @@ class Course:
         match event:
             case Started():
                 self.failure, self.ended = None, False
-            case Noted(text=text, topic=topic) if topic:
-                self.doubts[topic] = text
+            case Noted(topic=topic) if topic:
+                self._note(event)
             case Stepped():
                 self._step(event)
             case Validated():
@@ -74,10 +75,15 @@ class Course:
     def end(self) -> None:
         """Note that no more will come, for the time being."""
         self.left_s, self.ended = None, True
+        self._next = []
 
     def mark(self, text: str) -> None:
         """Remember that something happened after the last step, such as a correction."""
         self.marks.append(Mark(self.last_step, text))
+
+    def mark_next(self, text: str) -> None:
+        """Remember what happens before the next step, which may be one that is taken again."""
+        self._next.append(text)
 
     @property
     def last_step(self) -> int:
@@ -168,9 +174,18 @@ class Course:
                 named |= {f"{score} of {name}": (name, score) for score in scores}
         return named
 
+    def _note(self, event: Noted) -> None:
+        """Keep a doubt, or expect the first step on other labels."""
+        if event.topic == CORRECTED:
+            self.mark_next(CORRECTED)
+        else:
+            self.doubts[event.topic] = event.text
+
     def _step(self, event: Stepped) -> None:
         if self._steps and self._steps[-1] >= event.step:
             self._forget(event.step)
+        self.marks += [Mark(event.step - 1, text) for text in self._next]
+        self._next = []
         self._steps.append(event.step)
         self._losses.append(event.loss)
         self._rates.append(event.rate)

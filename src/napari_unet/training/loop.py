@@ -16,6 +16,7 @@ from napari_unet.library.checkpoints import FOLDER as CHECKPOINTS
 from napari_unet.library.checkpoints import load_checkpoint, settings_of
 from napari_unet.library.folders import CARD, WEIGHTS, read_card, read_tensors, verify
 from napari_unet.library.split import SplitCard
+from napari_unet.metrics.course import CORRECTED
 from napari_unet.models.device import is_out_of_memory
 from napari_unet.models.trial import trust
 from napari_unet.training.answering import answer
@@ -94,6 +95,8 @@ def train(
     yield from _tell(run, Prepared(kind, split_card))
     for note in notes:
         yield from _tell(run, Noted(note))
+    if run.relabelled:
+        yield from _tell(run, Noted(_relabelled(run.relabelled), CORRECTED))
     for doubt in find_doubts(run.data):
         yield from _tell(run, doubt)
     try:
@@ -135,6 +138,12 @@ def _learn(run: Run) -> TrainStream:
         if run.view is not None:
             yield from _tell(run, answer(run, run.view))
         yield from _tell(run, Saved(str(run.save()), run.step))
+
+
+def _relabelled(images: int) -> str:
+    """Say that labels are not those that a run was trained on before."""
+    whose = "an image" if images == 1 else f"{images} images"
+    return f"the labels of {whose} changed since: the best network is found anew"
 
 
 def _tell(run: Run, event: TrainEvent) -> TrainStream:

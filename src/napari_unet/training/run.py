@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +100,8 @@ class Run:
         self.best_score = -math.inf
         self.saved_at_s = 0.0
         self.view: View | None = None  # what is shown after each validation
-        self.corrections: list[dict[str, int]] = []  # step and pixels of each
+        self.corrections: list[dict[str, int]] = []  # step, and pixels or images, of each
+        self.relabelled = 0  # images whose labels changed before it was resumed
         self.resumed: list[int] = []  # the steps at which it was taken up again
         self.parent: str | None = None  # what it was fine-tuned from, by name and checksum
         self._settled_at = -1  # the step at which batch statistics were taken last
@@ -194,9 +196,9 @@ class Run:
         self.data = data
         sizes, share = self.sampler.sizes, self.config.oversample
         self.sampler = Sampler(data.train, sizes, share, near(self.device))
-        self.corrections.append({"step": self.step, "pixels": pixels})
         if pixels:
-            self.best, self.best_score = {}, -math.inf
+            self.corrections.append({"step": self.step, "pixels": pixels})
+            self._forget_best()
         self._settled_at = -1
 
     def parameters(self) -> dict[str, NDArray[Any]]:
@@ -235,7 +237,7 @@ class Run:
         return save_checkpoint(self.folder, self.step, arrays, state)
 
     def restore(self, arrays: dict[str, NDArray[Any]], state: dict[str, Any]) -> None:
-        """Take up the run where `save` left it."""
+        """Take up the run where `save` left it; labels that changed since are a correction."""
         groups: dict[str, dict[str, Any]] = {"parameters": {}, "best": {}, "optimiser": {}}
         for name, array in arrays.items():
             group, _, rest = name.partition(".")
@@ -254,13 +256,16 @@ class Run:
             settings["lr"] = state["rate"]  # until the next step; a validation may come first
         self.best = groups["best"]
         self.best_score = -math.inf if state["best_score"] is None else state["best_score"]
-        now = self.data.fingerprints
-        if sorted(state.get("fingerprints", now)) != sorted(now):
-            self._forget_best()
         self.step, self.epoch = state["step"], state["epoch"]
         self.elapsed_s = self.saved_at_s = state["elapsed_s"]
         self.losses, self.history = state["losses"], state["history"]
-        self.corrections = state.get("corrections", [])
+        self.corrections = list(state.get("corrections", []))
+        now = Counter(self.data.fingerprints)
+        # checkpoints of earlier versions have no fingerprints; how many pixels, none can tell
+        self.relabelled = (now - Counter(state.get("fingerprints", now.elements()))).total()
+        if self.relabelled:
+            self.corrections.append({"step": self.step, "images": self.relabelled})
+            self._forget_best()
         self.resumed = [*state.get("resumed", []), self.step]
         if "descent" in state:  # checkpoints of earlier versions have none
             self.descent.restore(state["descent"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QPushButton
 
+from napari_unet.config import ModelFileError
 from napari_unet.library.checkpoints import has_checkpoint
 from napari_unet.library.continuing import longer
 from napari_unet.ui.choice import ModelBox
@@ -82,7 +83,11 @@ class Continuing(QObject):
         return ""
 
     def _on_chosen(self) -> None:
-        self._card = self.model.card
+        self._card = None
+        try:
+            self._card = self.model.card
+        except ModelFileError as error:  # deleted or damaged since it was offered
+            self.model.refused.emit(error)
 
 
 def amount(budget: Budget) -> str:

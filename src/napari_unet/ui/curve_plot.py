@@ -161,11 +161,13 @@ class CurvePlot(QWidget):
         plot = self.plot.getPlotItem()
         for line in self._marks:
             plot.removeItem(line)
+        words: dict[int, list[str]] = {}
+        for mark in self.sheet.marks:
+            words.setdefault(mark.step, []).append(mark.text)
+        where = {"position": 0.9, "movable": False}
         self._marks = [
-            pg.InfiniteLine(
-                mark.step, angle=90, label=mark.text, labelOpts={"position": 0.9, "movable": False}
-            )
-            for mark in self.sheet.marks
+            pg.InfiniteLine(step, angle=90, label=", ".join(texts), labelOpts=where)
+            for step, texts in words.items()
         ]
         for line in self._marks:
             plot.addItem(line, ignoreBounds=True)

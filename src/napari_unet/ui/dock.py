@@ -67,7 +67,7 @@ class Dock(Panel):
         self.engine.leave(self)
 
     def _on_happened(self, job: str, event: Event) -> None:
-        if isinstance(event, Saved | Stopped) and _holds_model(event.path):
+        if isinstance(event, Saved | Stopped) and holds_model(event.path):
             self.offer_model(event.path)
         if isinstance(event, Ready) and self._device is not None:
             self.offer_devices(self._device)
@@ -101,14 +101,12 @@ class Dock(Panel):
         self.give_up("the engine was ended on request")
 
     def _on_held(self, held: bool) -> None:
-        self.pace.hurried = held
-        self.pace.ask()
         if held:
             self.engine.pause(self.job)
         else:
             self.engine.resume(self.job)
 
 
-def _holds_model(folder: str) -> bool:
+def holds_model(folder: str) -> bool:
     """Whether a folder is a model by now; what was stopped may have made none."""
     return bool(folder) and (Path(folder) / CARD).is_file()

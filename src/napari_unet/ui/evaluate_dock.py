@@ -24,7 +24,7 @@ from napari_unet.ui.layers import Source, first_level, layer_is_rgb
 from napari_unet.ui.panel import Panel, allow
 from napari_unet.ui.results import MARK
 from napari_unet.ui.rows import stack, title
-from napari_unet.ui.showing import find_marked, remove, show
+from napari_unet.ui.showing import find_marked, go_to, remove, show
 from napari_unet.ui.space import differences, space
 from napari_unet.ui.table import TableView
 
@@ -178,19 +178,10 @@ class EvaluateDock(Panel):
         layer = find_marked(self.viewer, {"errors": self._compared})
         if layer is None or self._objects is None:
             return
-        pixel = self._objects.rows[row][-layer.ndim :]
-        if None not in pixel:
-            _look_at(self.viewer, layer.data_to_world(pixel))
-
-
-def _look_at(viewer: napari.viewer.Viewer, point: Sequence[float]) -> None:
-    """Move sliders and camera to a point of the world, given by its last coordinates."""
-    ndim = viewer.dims.ndim
-    axes = range(ndim - len(point), ndim)
-    viewer.dims.set_point(axes, point)
-    scene = getattr(viewer, "scene", viewer)  # the camera moved there in napari 0.9
-    whole = [*viewer.dims.point[: -len(point)], *point]  # dims round a point to their steps
-    scene.camera.center = (0.0, *(whole[axis] for axis in viewer.dims.displayed))[-3:]
+        cells = self._objects.rows[row][-layer.ndim :]
+        pixel = [float(cell) for cell in cells if cell is not None]
+        if len(pixel) == layer.ndim:  # an object that is hidden has no middle
+            go_to(self.viewer, layer, pixel)
 
 
 def _partner(layer: Layer | None, layers: Sequence[Layer]) -> object:

@@ -75,6 +75,7 @@ class Live(QObject):
         self._places: dict[str, tuple[Place, int]] = {}  # of the image, by folder of answers
         self._shown: tuple[Any, Grid, int] | None = None  # as it came; where; the pair
         self._next: list[tuple[int, ...]] = []  # places of doubt, not gone to yet
+        self._marks: dict[int, LayerTuple] = {}  # of the places, not shown yet, by pair
         self._looking = Looking(viewer, self)
         self._looking.moved.connect(self.look)
         self._reading, self._losses, self._storing = (Background(self) for _ in range(3))
@@ -113,20 +114,19 @@ class Live(QObject):
             )
             for (images, truth), (reference, _) in zip(chosen, order.pairs, strict=True)
         ]
-        self._others, self._places, self._shown, self._next = {}, {}, None, []
+        self._others, self._places, self._shown = {}, {}, None
+        self._next, self._marks = [], {}
         drawn = [truth for _, truth in chosen if isinstance(truth, Labels)]
         self.painted.watch(drawn)
         self.look()
 
     def end(self) -> None:
         """Follow nothing any more; the live view goes, because no model has it."""
-        self._job, self._shown, self._fresh = "", None, None
-        self.painted.stop()
+        self._job, self._fresh = "", None
         for work in (self._reading, self._losses, self._storing):
             work.stop()
-        layer = find_marked(self.viewer, LIVE)
-        if layer is not None:
-            remove(self.viewer, layer.unique_id)
+        self._close()
+        self.painted.stop()
 
     def stop(self) -> None:
         """Look away; the dock is gone."""
@@ -141,10 +141,7 @@ class Live(QObject):
             self._open(first.place, first.labels, len(result_axes(self._axes, self._ndim)))
             self.look()
         else:
-            layer = find_marked(self.viewer, LIVE)
-            self._shown = None
-            if layer is not None:
-                remove(self.viewer, layer.unique_id)
+            self._close()
 
     def look(self) -> None:
         """Ask what the network makes of what the user looks at."""
@@ -206,6 +203,14 @@ class Live(QObject):
         if values:
             look["contrast_limits"] = tuple(layer.contrast_limits)
         show(self.viewer, (data, meta | look, kind))
+
+    def _close(self) -> None:
+        """Take the layer away; what was painted over it stays, in the labels."""
+        self.keep_painted()
+        self._shown = None
+        layer = find_marked(self.viewer, LIVE)
+        if layer is not None:
+            remove(self.viewer, layer.unique_id)
 
     def _looked_at(self) -> Layer | None:
         """Return the topmost image that is visible and that the network can take."""
@@ -281,11 +286,18 @@ class Live(QObject):
 
     def _show_doubts(self, places: Sequence[Sequence[int]], doubts: Sequence[float]) -> None:
         self._next = [tuple(place) for place in places]
+        self._marks = {}
         for pair, watched in enumerate(self._pairs):
             mine = [k for k, place in enumerate(places) if place[0] == pair]
-            if mine:
-                points = np.array([places[k][1:] for k in mine], float)
-                show_anew(self.viewer, doubt_layer(points, [doubts[k] for k in mine], watched))
+            points = np.array([places[k][1:] for k in mine], float)
+            marks = doubt_layer(points, [doubts[k] for k in mine], watched)
+            earlier = find_marked(self.viewer, marks[1]["metadata"][MARK])
+            if mine and earlier is None:
+                self._marks[pair] = marks
+            elif mine:
+                show_anew(self.viewer, marks)
+            elif earlier is not None:
+                remove(self.viewer, earlier.unique_id)
         self.told.emit(f"{len(places)} places where the network is least sure: paint labels there")
         self._go_on()
 
@@ -293,6 +305,8 @@ class Live(QObject):
         if not self._next:
             return
         pair, *pixel = self._next.pop(0)
+        if pair in self._marks:  # napari takes a tenth of a second for each new layer of points
+            show_anew(self.viewer, self._marks.pop(pair))
         layer = find_layer(self.viewer.layers, self._pairs[pair].labels)
         if layer is not None:
             go_to(self.viewer, layer, pixel)

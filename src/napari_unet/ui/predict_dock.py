@@ -128,6 +128,11 @@ class PredictDock(PredictingDock):
             self._settle()
             verdict.tell(self.message)
 
+    def call_off(self) -> None:
+        """Give up a prediction, or a check of the tiles, that has not reached the engine yet."""
+        self.tile_check.stop()
+        super().call_off()
+
     def resume_from(self, folder: Path) -> None:
         """Go on with an unfinished result on disk, of the image and the model that are chosen."""
         try:

@@ -94,8 +94,8 @@ class PredictingDock(Dock):
         self.message.error(InputError("U002", why, remedy))
 
     def call_off(self) -> None:
-        """Give up a prediction that has not reached the engine yet."""
-        self.prediction.discard()
+        """Give up a prediction that has not reached the engine; tiles of before are kept."""
+        self.prediction.interrupt()
         self._settle()
 
     def shut_down(self) -> None:
@@ -110,7 +110,9 @@ class PredictingDock(Dock):
         self.engine.submit(job, self)
 
     def _on_refused(self, error: Exception) -> None:
-        self.call_off()
+        self.engine.cancel(self.job)  # it may be at work: what it has made could not be read
+        self.prediction.discard()
+        self._settle()
         self.message.error(error)
 
     def _on_moved(self) -> None:

@@ -54,7 +54,7 @@ class Progress(QWidget):
 
     def open(self, phase: str) -> None:
         """Begin to show a job; how far it is, is not known yet."""
-        self._stopping = False
+        self._stopping = self._pace.hurried = False
         self.pause_button.blockSignals(True)
         self.pause_button.setChecked(False)
         self.pause_button.blockSignals(False)
@@ -97,6 +97,8 @@ class Progress(QWidget):
 
     def _on_pause(self, held: bool) -> None:
         self.pause_button.setText("Go on" if held else "Pause")
+        self._pace.hurried = held  # the window has nothing else to do
+        self._pace.ask()
         self.held.emit(held)
 
     def _on_stop(self) -> None:

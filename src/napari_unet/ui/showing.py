@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 
 
 def show(viewer: napari.viewer.Viewer, made: LayerTuple) -> object:
-    """Add a layer and return the key by which `find_layer` finds it."""
+    """Add a layer and return the key by which `find_layer` finds it.
+
+    Its key is added to its mark: a duplicate that the user makes of it has the same metadata.
+    """
     data, meta, kind = made
-    return getattr(viewer, f"add_{kind}")(data, **meta).unique_id
+    layer = getattr(viewer, f"add_{kind}")(data, **meta)
+    if MARK in layer.metadata:
+        layer.metadata[MARK] = {**layer.metadata[MARK], "layer": layer.unique_id}
+    return layer.unique_id
 
 
 def show_anew(viewer: napari.viewer.Viewer, made: LayerTuple) -> object:
@@ -31,7 +37,8 @@ def show_anew(viewer: napari.viewer.Viewer, made: LayerTuple) -> object:
     earlier = find_marked(viewer, meta["metadata"][MARK])
     if earlier is None:
         return show(viewer, made)
-    if kind in {"shapes", "points"} or earlier.ndim != np.ndim(data):
+    ndim = np.shape(data)[-1] if kind == "points" else np.ndim(data)
+    if kind == "shapes" or earlier.ndim != ndim:
         remove(viewer, earlier.unique_id)
         return show(viewer, made)
     before = space(earlier) | {"contrast_limits": getattr(earlier, "contrast_limits", None)}
@@ -39,16 +46,19 @@ def show_anew(viewer: napari.viewer.Viewer, made: LayerTuple) -> object:
         if name in meta and not np.allclose(meta[name], before[name], rtol=1e-9, atol=1e-15):
             setattr(earlier, name, meta[name])  # napari draws the whole layer anew each time
     earlier.data = data
+    if kind == "points":
+        earlier.features = meta["features"]
     return earlier.unique_id
 
 
 def find_marked(viewer: napari.viewer.Viewer, mark: dict[str, Any]) -> Layer | None:
-    """Return the layer with this mark in its metadata, if there is one."""
+    """Return the layer with this mark in its metadata, if there is one; no duplicate of it."""
     return next((x for x in viewer.layers if mark.items() <= _mark(x).items()), None)
 
 
 def _mark(layer: Layer) -> dict[str, Any]:
-    return dict(layer.metadata.get(MARK, {}))
+    mark = dict(layer.metadata.get(MARK, {}))
+    return mark if mark.get("layer") == layer.unique_id else {}
 
 
 def remove(viewer: napari.viewer.Viewer, key: object) -> None:
@@ -75,8 +85,7 @@ def go_to(viewer: napari.viewer.Viewer, layer: Layer, pixel: Sequence[float]) ->
     """Bring a pixel of `layer` into the middle of the view."""
     world = layer.data_to_world(pixel)
     first = viewer.dims.ndim - len(world)
-    for axis, position in enumerate(world, start=first):
-        viewer.dims.set_point(axis, position)
+    viewer.dims.set_point(range(first, viewer.dims.ndim), world)  # at once: each draws all layers
     scene = getattr(viewer, "scene", viewer)  # the camera moved there in napari 0.9
     point = list(scene.camera.center)
     shown = viewer.dims.displayed

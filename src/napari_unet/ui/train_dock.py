@@ -18,11 +18,10 @@ from napari_unet.events import (
     Stopped,
     Validated,
 )
-from napari_unet.library.folders import CARD, free_folder
-from napari_unet.metrics.duration import duration
+from napari_unet.library.folders import free_folder
 from napari_unet.ui.choice import ModelBox
 from napari_unet.ui.continuing import TUNED, Continuing
-from napari_unet.ui.dock import Dock
+from napari_unet.ui.dock import Dock, holds_model
 from napari_unet.ui.going import Going
 from napari_unet.ui.material import Material
 from napari_unet.ui.network_view import NetworkView
@@ -32,7 +31,7 @@ from napari_unet.ui.rows import Fold, stack, title
 from napari_unet.ui.samples_view import sample_layers
 from napari_unet.ui.showing import show_anew
 from napari_unet.ui.train_form import TrainForm
-from napari_unet.ui.training_run import TrainingRun
+from napari_unet.ui.training_run import TrainingRun, how_it_ended
 from napari_unet.ui.watching import Watching
 from napari_unet.ui.weighing import Weighing, Wish
 
@@ -68,7 +67,7 @@ class TrainDock(Dock):
         self._sampling = False  # the job is a look at the samples
         self._then: Remedy | None = None  # what follows when the run is stopped
         self._resumable = False  # the last training did not reach its end
-        self._places: list[tuple[Place, object]] = []
+        self._place: Place | None = None  # of the samples
         self._make_buttons()
         self._compose()
         self._connect()
@@ -270,7 +269,7 @@ class TrainDock(Dock):
     def _on_preview_samples(self) -> None:
         config, sources = self.form.value, self.material.sources
         (image, *_), _ = self.material.chosen[0]
-        self._places = [(Place(image, self.material.axes.axes, config.model.ndim), image.unique_id)]
+        self._place = Place(image, self.material.axes.axes, config.model.ndim)
         self._open_job("making samples", sampling=True)
         self.job = self.training.sample(sources, config, SAMPLES)
         self._on_choice()
@@ -333,7 +332,10 @@ class TrainDock(Dock):
         self.engine.submit(job, self)
 
     def _on_refused(self, error: Exception) -> None:
-        self._settle(resumable=False)
+        if self.engine.pid(self.job):  # corrected labels: it goes on with the old ones
+            self.engine.resume(self.job)
+        else:
+            self._settle(resumable=False)
         self.message.error(error)
 
     def _on_stepped(self, event: Stepped) -> None:
@@ -368,24 +370,21 @@ class TrainDock(Dock):
     def _on_ended(self, event: Finished | Stopped) -> None:
         self._settle(resumable=isinstance(event, Stopped))
         if self._sampling:
-            if isinstance(event, Finished):
-                for made in sample_layers(Path(event.path), self._places[0][0]):
-                    show_anew(self.viewer, made)
-                self.viewer.reset_view()
+            self._show_samples(event)
             return
-        name = Path(event.path).name
+        if holds_model(event.path):
+            self.continuing.model.choose(event.path)
+        self.message.news(how_it_ended(event))
         if isinstance(event, Stopped):
-            kept = (Path(event.path) / CARD).is_file()
-            learned = "what it had learned is kept" if kept else "it had not learned anything yet"
-            if kept:
-                self.continuing.model.choose(event.path)
-            self.message.news(f"{name} was stopped; {learned}")
             self._go_on()
-            return
-        self.continuing.model.choose(event.path)
-        taken = duration(float(event.summary.get("elapsed_s", 0)))
-        self.message.news(f"{name} is ready after {taken}: open Predict to apply it")
-        show_info(f"U-Net lab: {name} is ready")
+        else:
+            show_info(f"U-Net lab: {Path(event.path).name} is ready")
+
+    def _show_samples(self, event: Finished | Stopped) -> None:
+        if isinstance(event, Finished) and self._place is not None:
+            for made in sample_layers(Path(event.path), self._place):
+                show_anew(self.viewer, made)
+            self.viewer.reset_view()
 
     def _settle(self, *, resumable: bool) -> None:
         """Show that no job runs; a training that did not reach its end can be resumed."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_unet.config import TrainConfig
 from napari_unet.engine.jobs import Correct, SamplesJob, TrainJob
+from napari_unet.events import Finished, Stopped
 from napari_unet.metrics.course import Course
 from napari_unet.metrics.diagnosis import diagnose
+from napari_unet.metrics.duration import duration
 from napari_unet.ui.background import Background
+from napari_unet.ui.dock import holds_model
 from napari_unet.ui.layers import store_labels, store_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from napari_unet.engine.jobs import ArrayRef
     from napari_unet.events import Event, Validated
@@ -73,7 +76,7 @@ class TrainingRun(QObject):
         known = self.order is not None and self.order.folder == str(folder)
         self.order = None
         if resume and known:
-            self.course.mark("continued")
+            self.course.mark_next("continued")
         else:
             self.course.clear()
 
@@ -102,7 +105,7 @@ class TrainingRun(QObject):
         config = TrainConfig.from_settings(settings, dict(budget or {}))
         changes = {"job": job, "resume": True, "config": config}
         self.order = self.order.model_copy(update=changes)
-        self.course.mark("resumed")
+        self.course.mark_next("resumed")
         self.submitted.emit(self.order)
         return job
 
@@ -150,3 +153,14 @@ class TrainingRun(QObject):
     def _on_copied(self, pairs: Pairs) -> None:
         if self._make is not None:
             self.submitted.emit(self._make(pairs))
+
+
+def how_it_ended(event: Finished | Stopped) -> str:
+    """Say what a training that has ended leaves behind."""
+    name = Path(event.path).name
+    if isinstance(event, Finished):
+        taken = duration(float(event.summary.get("elapsed_s", 0)))
+        return f"{name} is ready after {taken}: open Predict to apply it"
+    kept = holds_model(event.path)
+    learned = "what it had learned is kept" if kept else "it had not learned anything yet"
+    return f"{name} was stopped; {learned}"
