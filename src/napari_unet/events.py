@@ -41,7 +41,7 @@ class Noted:
     """Something the user should know: an assumption, a repair, a warning."""
 
     text: str
-    topic: str = ""  # "shift" or "rare": a doubt that the diagnosis of a training takes up
+    topic: str = ""  # "shift" or "rare": a doubt for the diagnosis; "corrected": for the curves
 
 
 @dataclass(frozen=True, slots=True)
