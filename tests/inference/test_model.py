@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +32,15 @@ if TYPE_CHECKING:
 
     Models = Callable[..., Model]
 
+ALONE = """
+import sys
+import numpy as np
+from napari_unet.inference.model import open_model
+
+open_model(sys.argv[1], "cpu").predict(np.zeros((24, 24)))
+assert "torch._dynamo" not in sys.modules
+"""
+
 
 @pytest.fixture
 def folder(models: Models, tmp_path: Path) -> Path:
@@ -55,6 +66,10 @@ def test_opening_draws_nothing_from_the_random_state(models: Models) -> None:
     before = torch.random.get_rng_state()
     open_model(models().folder)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_the_first_result_does_not_wait_for_the_compiler_of_torch(models: Models) -> None:
+    subprocess.run([sys.executable, "-c", ALONE, models("attention").folder], check=True)
 
 
 @pytest.mark.parametrize("array", ["image", "logits"])
