@@ -216,7 +216,8 @@ def test_the_family_prints_and_keeps_its_table_and_fills_the_page(
 
 def test_tiling_fills_the_page(run: Run, tmp_path: Path) -> None:
     out, page = tmp_path / "tiling.json", tmp_path / "page.md"
-    small = ("--sizes", 96, "--seconds", 1, "--repeats", 1, "--architectures", "unet2015")
+    small = ("--sizes", 96, "--base", 4, "--seconds", 1, "--repeats", 1)
+    small += ("--architectures", "unet2015")
     printed = run_alone("tiling.py", *small, "--out", out)
     rows = {row["way"]: row for row in json.loads(out.read_text())}
     for way in ("rows", "tiles of 512"):
