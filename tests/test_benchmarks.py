@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -53,7 +54,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> I
 def run_alone(script: str, *arguments: object) -> list[str]:
     """Run a benchmark that forks, or measures memory, as a user does; return what it prints."""
     command = [sys.executable, str(BENCHMARKS / script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    single = {**os.environ, "OMP_NUM_THREADS": "1"}  # threads wait for each other, working
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=single)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
