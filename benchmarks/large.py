@@ -41,7 +41,11 @@ Results = dict[str, Any]
 
 
 class Drawn(MemoryStore):
-    """A store of an image that is drawn when it is read."""
+    """A store of an image that is drawn when it is read, in chunks of an edge in pixels."""
+
+    def __init__(self, chunk: int) -> None:
+        super().__init__()
+        self.chunk = chunk
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
@@ -50,7 +54,7 @@ class Drawn(MemoryStore):
         if not key.startswith("c/"):
             return await super().get(key, prototype, byte_range)
         _, row, column = key.split("/")
-        return prototype.buffer.from_bytes(draw(int(row), int(column)).tobytes())
+        return prototype.buffer.from_bytes(draw(int(row), int(column), self.chunk).tobytes())
 
 
 class Counted(WrapperStore[Store]):
@@ -69,10 +73,10 @@ class Counted(WrapperStore[Store]):
         return await self._store.get(key, prototype, byte_range)
 
 
-def draw(row: int, column: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def draw(row: int, column: int, chunk: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Draw a chunk: rings and noise that depend on its place only."""
-    y = np.arange(row * CHUNK, (row + 1) * CHUNK)[:, None] % 6000
-    x = np.arange(column * CHUNK, (column + 1) * CHUNK)[None] % 6000
+    y = np.arange(row * chunk, (row + 1) * chunk)[:, None] % 6000
+    x = np.arange(column * chunk, (column + 1) * chunk)[None] % 6000
     rings = 90 + 60 * np.sin(np.hypot(y - 3000, x - 3000) / 7)
     noise = np.random.default_rng([row, column]).normal(0, 12, rings.shape)
     return np.clip(rings + noise, 0, 255).astype(np.uint8)
@@ -90,30 +94,30 @@ def make(folder: Path, base: int, depth: int) -> None:
         pass
 
 
-def write_disk(path: Path) -> None:
+def write_disk(path: Path, chunk: int) -> None:
     """Write the image of 8 GiB, band by band."""
     array = zarr.create_array(
-        store=str(path), shape=(DISK_EDGE,) * 2, chunks=(CHUNK,) * 2, dtype=np.uint16,
+        store=str(path), shape=(DISK_EDGE,) * 2, chunks=(chunk,) * 2, dtype=np.uint16,
         compressors=None, dimension_names=("y", "x"),
     )  # fmt: skip
-    for row in range(DISK_EDGE // CHUNK):
-        drawn = np.hstack([draw(row, column) for column in range(4)])
-        array[row * CHUNK : (row + 1) * CHUNK] = np.tile(drawn, DISK_EDGE // CHUNK // 4)
+    for row in range(DISK_EDGE // chunk):
+        drawn = np.hstack([draw(row, column, chunk) for column in range(4)])
+        array[row * chunk : (row + 1) * chunk] = np.tile(drawn, DISK_EDGE // chunk // 4)
 
 
-def open_image(image: str) -> tuple[Counted, Any]:
+def open_image(image: str, chunk: int) -> tuple[Counted, Any]:
     """Open one of the two images; return its store, too."""
     if image != "drawn":
         store = Counted(LocalStore(image, read_only=True))
         return store, zarr.open_array(store, mode="r")
-    store = Counted(Drawn())
+    store = Counted(Drawn(chunk))
     return store, zarr.create_array(
-        store=store, shape=(EDGE,) * 2, chunks=(CHUNK,) * 2, dtype=np.uint8, compressors=None
+        store=store, shape=(EDGE,) * 2, chunks=(chunk,) * 2, dtype=np.uint8, compressors=None
     )
 
 
 def predict(
-    folder: Path, scratch: Path, image: str, way: str, edge: int, outputs: list[str]
+    folder: Path, scratch: Path, image: str, chunk: int, way: str, edge: int, outputs: list[str]
 ) -> Results:
     """Predict a square in the middle of an image; return memory, reads and time."""
     import psutil
@@ -123,8 +127,8 @@ def predict(
     from napari_unet.config import PredictConfig
     from napari_unet.events import Finished, Started, TileDone
 
-    store, data = open_image(image)
-    start = (data.shape[0] - edge) // 2 // CHUNK * CHUNK
+    store, data = open_image(image, chunk)
+    start = (data.shape[0] - edge) // 2 // chunk * chunk
     model = napari_unet.open_model(folder, device="cpu")
     process = psutil.Process()
     before = process.memory_info().rss
@@ -151,7 +155,7 @@ def predict(
         "slope_mib": slope / 2**20, "plan_mib": summary["plan"]["bytes"] / 2**20,
         "seconds": time.perf_counter() - began, "tile": summary["plan"]["tile"],
         "sampled": sampled, "base": model.card.model.base, "depth": model.card.model.depth,
-        **count_reads(store.reads, range(start, start + edge), data.shape[0], margin),
+        **count_reads(store.reads, chunk, range(start, start + edge), data.shape[0], margin),
     }  # fmt: skip
 
 
@@ -163,11 +167,13 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def count_reads(reads: dict[str, int], square: range, size: int, margin: int) -> Results:
+def count_reads(
+    reads: dict[str, int], chunk: int, square: range, size: int, margin: int
+) -> Results:
     """Return how often chunks were read, and how many of them lie beyond square and margin."""
     first, last = (
-        max(square.start - margin, 0) // CHUNK,
-        (min(square.stop + margin, size) - 1) // CHUNK,
+        max(square.start - margin, 0) // chunk,
+        (min(square.stop + margin, size) - 1) // chunk,
     )
     places = [tuple(map(int, key.split("/")[1:])) for key in reads]
     beyond = [place for place in places if not all(first <= k <= last for k in place)]
@@ -190,19 +196,19 @@ def do(step: str, arguments: list[Any]) -> Any:
     if step == "make":
         return make(Path(arguments[0]), *arguments[1:])
     if step == "disk":
-        return write_disk(Path(arguments[0]))
+        return write_disk(Path(arguments[0]), *arguments[1:])
     return predict(Path(arguments[0]), Path(arguments[1]), *arguments[2:])
 
 
 def measure(scratch: Path, arguments: argparse.Namespace) -> Iterator[Results]:
     """Yield the rows of the table."""
-    image = "drawn"
+    image, chunk = "drawn", arguments.chunk
     if arguments.disk:
         image = str(arguments.disk / "large-benchmark.zarr")
-        start("disk", image)
+        start("disk", image, chunk)
     start("make", scratch / "model", arguments.base, arguments.depth)
     for way in ("tiles", "rows"):
-        row = start("predict", scratch / "model", scratch, image, way,
+        row = start("predict", scratch / "model", scratch, image, chunk, way,
                     arguments.edge, arguments.outputs)  # fmt: skip
         yield {"name": f"large/{row['image']}/{row['edge']:06}/{way}", "benchmark": "large",
                "architecture": "unet", **row}  # fmt: skip
@@ -211,6 +217,9 @@ def measure(scratch: Path, arguments: argparse.Namespace) -> Iterator[Results]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--edge", type=int, default=8192, help="of the square, in pixels")
+    parser.add_argument(
+        "--chunk", type=int, default=CHUNK, metavar="PX", help="edge of the image's chunks"
+    )
     parser.add_argument("--base", type=int, default=8, help="filters of the first level")
     parser.add_argument("--depth", type=int, default=3, help="poolings")
     parser.add_argument("--outputs", nargs="+", default=["classes", "probabilities"])

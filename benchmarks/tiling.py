@@ -3,12 +3,12 @@
     python benchmarks/tiling.py --out tiling.json                      # 2048 x 2048
     python benchmarks/tiling.py --sizes 4096 --repeats 1 --out tiling.json
 
-The networks are as large as in `CONFIGS` and trained for `--seconds` on drawn membranes. All ways
-get the same image and the same weights; the whole image in one plain pass is the reference. Times
-are medians of repeats that take turns in one process. Memory is the most that a process which does
-nothing else holds beyond network, image and output, looked at twenty times a second. MONAI's rows
-need MONAI (`pip install --no-deps monai`) and are left out without it. In one piece 4096 x 4096
-takes 10 GiB.
+The networks have `--base` and what `CONFIGS` says, and are trained for `--seconds` on drawn
+membranes. All ways get the same image and the same weights; the whole image in one plain pass is
+the reference. Times are medians of repeats that take turns in one process. Memory is the most that
+a process which does nothing else holds beyond network, image and output, looked at twenty times a
+second. MONAI's rows need MONAI (`pip install --no-deps monai`) and are left out without it. In one
+piece 4096 x 4096 takes 10 GiB.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 # least what its parent held when it was started.
 Results = dict[str, Any]
 CONFIGS: Mapping[str, Mapping[str, Any]] = {
-    "unet2015": {"base": 32, "depth": 4, "norm": "batch"},
-    "unet": {"base": 32, "depth": 4, "norm": "batch", "upsampling": "transposed"},
-    "attention": {"base": 32, "depth": 4, "norm": "batch", "upsampling": "transposed"},
+    "unet2015": {"depth": 4, "norm": "batch"},
+    "unet": {"depth": 4, "norm": "batch", "upsampling": "transposed"},
+    "attention": {"depth": 4, "norm": "batch", "upsampling": "transposed"},
 }
 WAYS = (
     "whole", "rows", "tiles of 512", "MONAI 512 constant", "MONAI 512 gaussian",
@@ -47,13 +47,13 @@ WAYS = (
 )  # fmt: skip
 
 
-def make(folder: Path, architecture: str, seconds: float) -> Results:
+def make(folder: Path, architecture: str, base: int, seconds: float) -> Results:
     """Train a model; return its configuration and size."""
     import napari_unet
     from napari_unet.arrays.samples import membranes
     from napari_unet.config import TrainConfig
 
-    model = {"architecture": architecture, **CONFIGS[architecture]}
+    model = {"architecture": architecture, "base": base, **CONFIGS[architecture]}
     config = TrainConfig.from_recipe(
         "quick", labels={"kind": "classes"}, model=model, minutes=seconds / 60
     )
@@ -246,7 +246,7 @@ def measure(folder: Path, architecture: str, arguments: argparse.Namespace) -> I
     """Yield the rows of the table of one network."""
     asked = [way for way in WAYS if way in ("whole", *arguments.ways)]
     ways = [way for way in asked if not way.startswith("MONAI") or find_spec("monai")]
-    made = start("make", folder, architecture, arguments.seconds)
+    made = start("make", folder, architecture, arguments.base, arguments.seconds)
     for size in arguments.sizes:
         for row in start("compare", folder, size, ways, arguments.repeats):
             peak = start("peak", folder, size, row["way"])
@@ -260,6 +260,7 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=[2048], help="pixels per edge")
     parser.add_argument("--architectures", nargs="+", default=list(CONFIGS), choices=list(CONFIGS))
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--base", type=int, default=32, help="filters of the first level")
     parser.add_argument("--seconds", type=float, default=30, help="of training")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="results, as JSON")

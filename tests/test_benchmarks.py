@@ -4,24 +4,58 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 
 from napari_unet.arrays.samples import membranes, touching_cells
 from napari_unet.arrays.writing import write_tiff
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Run = Callable[..., list[str]]
+
 ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ROOT / "benchmarks"
 N_FLUO = 60  # as many as dsb2018 needs: 40 to train, 20 to test
 
 
-def run(script: str, *arguments: object) -> list[str]:
-    """Run a benchmark; return the lines that it prints."""
-    command = [sys.executable, str(ROOT / "benchmarks" / script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Run a benchmark in this process, which has imported all it needs; return what it prints."""
+    threads = torch.get_num_threads()
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+    def go(script: str, *arguments: object, status: int = 0) -> list[str]:
+        path = str(BENCHMARKS / script)
+        monkeypatch.setattr(sys, "argv", [path, *map(str, arguments)])
+        capfd.readouterr()
+        code: object = 0
+        try:
+            runpy.run_path(path, run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+        out, err = capfd.readouterr()
+        assert (code or 0) == status, err
+        return out.splitlines()
+
+    yield go
+    torch.set_num_threads(threads)
+
+
+def run_alone(script: str, *arguments: object) -> list[str]:
+    """Run a benchmark that forks, or measures memory, as a user does; return what it prints."""
+    command = [sys.executable, str(BENCHMARKS / script), *map(str, arguments)]
+    single = {**os.environ, "OMP_NUM_THREADS": "1"}  # threads wait for each other, working
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=single)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -62,7 +96,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_border_term_prints_its_table() -> None:
+def test_border_term_prints_its_table(run: Run) -> None:
     head, _, row = run("weights.py", "64/5", "--repeats", 1)
     assert cells(row)[:2] == ["64 x 64", "5"]
     assert float(cells(row)[cells(head).index("largest error")]) < 1e-5
@@ -73,7 +107,7 @@ def test_border_term_prints_its_table() -> None:
     [("isbi2012_em", "recipe", "pixel_error"), ("dsb2018", "on", "f1")],
 )
 def test_accuracy_prints_and_keeps_its_table(
-    sets: Path, tmp_path: Path, dataset: str, border: str, score: str
+    run: Run, sets: Path, tmp_path: Path, dataset: str, border: str, score: str
 ) -> None:
     out = tmp_path / "results.json"
     out.write_text('[{"name": "of another benchmark"}]')
@@ -88,7 +122,9 @@ def test_accuracy_prints_and_keeps_its_table(
     assert kept["train_cpu_s"] > 0
 
 
-def test_minutes_are_scored_from_scratch_and_from_a_parent(sets: Path, tmp_path: Path) -> None:
+def test_minutes_are_scored_from_scratch_and_from_a_parent(
+    run: Run, sets: Path, tmp_path: Path
+) -> None:
     parent = tmp_path / "parent"
     (learned,) = run("minutes.py", sets, "--run", "parent", "--parent", 0.005, "--from", parent)
     assert json.loads(learned)["steps"] >= 1
@@ -106,7 +142,7 @@ def test_minutes_are_scored_from_scratch_and_from_a_parent(sets: Path, tmp_path:
     assert cells(last)[:3] == ["0.005", "off", "model of tissue"]
 
 
-def test_frames_of_a_sequence_are_scored(tmp_path: Path) -> None:
+def test_frames_of_a_sequence_are_scored(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "ctc_phc_u373"
     for k in (1, 2, 30, 75, 80):  # before 60 to train
         image, labels = touching_cells((64, 64), seed=k)
@@ -121,14 +157,13 @@ def test_frames_of_a_sequence_are_scored(tmp_path: Path) -> None:
     assert 0 <= float(found["SEG"]) <= 1
 
 
-def test_a_run_that_fails_does_not_take_the_others_along(sets: Path, tmp_path: Path) -> None:
+def test_a_run_that_fails_does_not_take_the_others_along(
+    run: Run, sets: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "results.json"
-    short = ["--architectures", "unet", "--border", "on", "--minutes", "-1", "--out", str(out)]
-    script = str(ROOT / "benchmarks/accuracy.py")
-    command = [sys.executable, script, str(sets), "dsb2018", *short]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "ended with status" in done.stdout
+    short = ("--architectures", "unet", "--border", "on", "--minutes", -1, "--out", out)
+    printed = run("accuracy.py", sets, "dsb2018", *short, status=1)
+    assert "ended with status" in "\n".join(printed)
     assert "failed" in json.loads(out.read_text())[0]
 
 
@@ -166,7 +201,7 @@ def family_sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_the_family_prints_and_keeps_its_table_and_fills_the_page(
-    family_sets: Path, tmp_path: Path, dataset: str, network: str, score: str
+    run: Run, family_sets: Path, tmp_path: Path, dataset: str, network: str, score: str
 ) -> None:
     out, page = tmp_path / "family.json", tmp_path / "page.md"
     short = ("--architectures", network, "--minutes", 0.005, "--out", out)
@@ -181,10 +216,11 @@ def test_the_family_prints_and_keeps_its_table_and_fills_the_page(
     assert page.read_text("utf-8").count("\n".join(printed)) == 1
 
 
-def test_tiling_fills_the_page(tmp_path: Path) -> None:
+def test_tiling_fills_the_page(run: Run, tmp_path: Path) -> None:
     out, page = tmp_path / "tiling.json", tmp_path / "page.md"
-    small = ("--sizes", 96, "--seconds", 1, "--repeats", 1, "--architectures", "unet2015")
-    printed = run("tiling.py", *small, "--out", out)
+    small = ("--sizes", 96, "--base", 4, "--seconds", 1, "--repeats", 1)
+    small += ("--architectures", "unet2015")
+    printed = run_alone("tiling.py", *small, "--out", out)
     rows = {row["way"]: row for row in json.loads(out.read_text())}
     for way in ("rows", "tiles of 512"):
         assert rows[way]["logits"] < 1e-4
@@ -197,28 +233,29 @@ def test_tiling_fills_the_page(tmp_path: Path) -> None:
 
 def test_large_reads_nothing_beyond_the_margin(tmp_path: Path) -> None:
     out = tmp_path / "large.json"
-    run("large.py", "--edge", 600, "--base", 4, "--out", out)
+    small = ("--edge", 600, "--base", 4, "--chunk", 128)
+    run_alone("large.py", *small, "--out", out)
     rows = json.loads(out.read_text())
     assert [row["way"] for row in rows] == ["tiles", "rows"]
     assert all(row["beyond"] == 0 and row["chunks"] > 0 for row in rows)
 
 
-def test_instances_are_compared(tmp_path: Path) -> None:
+def test_instances_are_compared(run: Run) -> None:
     assert len(run("instances.py", 128, "--repeats", 1)) == 4
 
 
-def test_backends_are_compared(tmp_path: Path) -> None:
+def test_backends_are_compared(run: Run) -> None:
     small = ("--size", 64, "--base", 4, "--repeats", 1, "--architectures", "unet")
     assert any("unet" in line for line in run("backends.py", *small))
 
 
 def test_a_killed_training_ends_with_the_same_bytes() -> None:
-    *_, verdict = run("kills.py", "--kills", 1, "--epochs", 2)
+    *_, verdict = run_alone("kills.py", "--kills", 1, "--epochs", 2)
     assert verdict.endswith("bit-identical")
 
 
 def test_a_dead_scheduler_is_told_and_costs_nothing_but_time(tmp_path: Path) -> None:
     out = tmp_path / "workers.json"
-    run("workers.py", "--only", "scheduler", "--repeats", 1, "--size", 256, "--out", out)
+    run_alone("workers.py", "--only", "scheduler", "--repeats", 1, "--size", 256, "--out", out)
     (row,) = json.loads(out.read_text())
     assert (row["runs"], row["equal"]) == (1, 1)

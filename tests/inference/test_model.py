@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +32,23 @@ if TYPE_CHECKING:
 
     Models = Callable[..., Model]
 
+FIRST = """
+import sys
+import numpy as np
+import napari_unet
+from napari_unet.config import TrainConfig
+
+image = np.random.default_rng(0).normal(size=(24, 24)).astype("f4")
+config = TrainConfig.from_recipe(
+    "quick", labels={"kind": "classes"}, model={"architecture": "attention", "base": 2, "depth": 1},
+    patch=16, batch=1, epochs=1, steps_per_epoch=1, threads=1,
+)
+for _ in napari_unet.train(config, [(image, np.uint8(image > 0))], sys.argv[1]):
+    pass
+napari_unet.open_model(sys.argv[1], device="cpu").predict(image)
+assert "torch._dynamo" not in sys.modules
+"""
+
 
 @pytest.fixture
 def folder(models: Models, tmp_path: Path) -> Path:
@@ -55,6 +74,10 @@ def test_opening_draws_nothing_from_the_random_state(models: Models) -> None:
     before = torch.random.get_rng_state()
     open_model(models().folder)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_the_first_result_does_not_wait_for_the_compiler_of_torch(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", FIRST, tmp_path / "m"], check=True)
 
 
 @pytest.mark.parametrize("array", ["image", "logits"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -34,6 +36,30 @@ def test_adamw_spares_vectors() -> None:
     optimiser.step()
     moved = {name: not bool((p == 1).all()) for name, p in network.named_parameters()}
     assert moved == {"0.weight": True, "0.bias": False, "1.weight": False, "1.bias": False}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)],
+)
+def test_steps_and_state_are_those_of_torch(name: str, kind: type[torch.optim.Optimizer]) -> None:
+    networks = [torch.nn.Linear(5, 3, bias=False) for _ in range(3)]
+    for network in networks[1:]:
+        network.load_state_dict(networks[0].state_dict())
+    config = OptimiserConfig(name=name, rate=0.1, decay=0.01)
+    ours, again, torchs = (make_optimiser(network, config) for network in networks)
+    torchs = kind(torchs.param_groups)
+    for k in range(4):
+        if k == 2:
+            again.load_state_dict(copy.deepcopy(ours.state_dict()))
+            networks[1].load_state_dict(networks[0].state_dict())
+        for network, optimiser in zip(networks, (ours, again, torchs), strict=True):
+            optimiser.zero_grad()
+            network(torch.arange(5.0) - k).square().sum().backward()
+            optimiser.step()
+    assert torch.equal(networks[0].weight, networks[2].weight)
+    assert torch.equal(networks[1].weight, networks[2].weight)
+    assert repr(ours.state_dict()) == repr(torchs.state_dict())
 
 
 def test_lecture_rates_step_once_per_epoch() -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from napari_unet.config import ModelConfig
     from napari_unet.models.cells import Rule
+    from napari_unet.models.tracing import Step
     from napari_unet.tiling import Geometry
 
 Norm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
@@ -109,11 +110,7 @@ def make_graph(
     dropout : bool
         Whether cells are dropped out as in training.
     """
-    size = [geometry.input_size(axis, 1) for axis in range(config.ndim)]
-    image = torch.empty(1, config.in_channels, *size, device="meta")
-    with torch.inference_mode(mode=False):
-        shadow = copy.deepcopy(network).to("meta", torch.float32)
-    steps = trace(shadow, image, geometry.step)
+    steps = _trace(network, config, geometry)
     own = dict(network.named_modules())
     nodes = [Node("image", (), config.in_channels, ())]
     at = {-1: IMAGE}  # node of each step
@@ -141,6 +138,19 @@ def make_graph(
         nodes.append(node)
     outputs = {"logits": len(nodes) - 1, **(_gates(nodes) if gates else {})}
     return _merge(nodes, outputs, config.ndim)
+
+
+def _trace(network: nn.Module, config: ModelConfig, geometry: Geometry) -> list[Step]:
+    """Trace a network on the smallest image, in a batch of nothing.
+
+    That takes no time; on the device "meta" torch would import its compiler, a second.
+    """
+    size = [geometry.input_size(axis, 1) for axis in range(config.ndim)]
+    image = torch.empty(0, config.in_channels, *size)
+    if any(p.device != image.device or p.dtype != image.dtype for p in network.parameters()):
+        with torch.inference_mode(mode=False):
+            network = copy.deepcopy(network).to("meta", torch.float32).to_empty(device="cpu")
+    return trace(network, image, geometry.step)
 
 
 def _kind(name: str, layer: nn.Module | None) -> str:

@@ -224,7 +224,7 @@ def fan_in(layer: Conv | UpConv) -> float:
 def initialise(network: nn.Module) -> None:
     """Draw every convolution from N(0, sqrt(2 / fan_in)), biases 0 (He et al. 2015, eq. 10)."""
     for layer in network.modules():
-        if isinstance(layer, Conv | UpConv):
+        if isinstance(layer, Conv | UpConv) and not layer.weight.is_meta:  # shapes alone
             nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_in(layer)))
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

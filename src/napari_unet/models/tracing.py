@@ -83,14 +83,14 @@ class Step:
 
 
 def trace(network: nn.Module, image: Tensor, step: Sequence[int]) -> list[Step]:
-    """Run `network` on `image` (1, C, *S) and write down what happens, in order.
+    """Run `network` on `image` (B, C, *S) and write down what happens, in order.
 
     Parameters
     ----------
     network : nn.Module
-        In evaluation mode; on the device "meta" nothing is computed.
+        In evaluation mode.
     image : Tensor
-        On the same device.
+        On the same device. Nothing is computed where B is 0, or on the device "meta".
     step : sequence of int
         Total stride of the network per axis, as measured.
 

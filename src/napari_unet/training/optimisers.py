@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
     from napari_unet.config import OptimiserConfig
 
 FUSED = ("cpu", "cuda")  # devices with fused optimisers, in every torch that we take
+METHODS = ("step", "zero_grad", "add_param_group", "state_dict", "load_state_dict")
 WARM_UP = 0.15  # share of a one-cycle run in which the rate rises
 LOWEST = 0.01  # of the highest rate, where cosine and one-cycle begin or end
 POWER = 0.9  # of the poly schedule: that of nnU-Net (Isensee et al. 2021)
@@ -27,7 +32,7 @@ def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.O
     """
     fused = all(p.device.type in FUSED for p in network.parameters())
     if config.name == "sgd":
-        return torch.optim.SGD(
+        return _uncompiled(torch.optim.SGD)(
             network.parameters(),
             lr=config.rate,
             momentum=config.momentum,
@@ -36,14 +41,26 @@ def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.O
             fused=fused,
         )
     if config.name == "adam":
-        return torch.optim.Adam(
+        return _uncompiled(torch.optim.Adam)(
             network.parameters(), lr=config.rate, weight_decay=config.decay, fused=fused
         )
     groups: list[dict[str, Any]] = [
         {"params": [p for p in network.parameters() if p.ndim > 1]},
         {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.rate, weight_decay=config.decay, fused=fused)
+    return _uncompiled(torch.optim.AdamW)(
+        groups, lr=config.rate, weight_decay=config.decay, fused=fused
+    )
+
+
+@cache
+def _uncompiled(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    """Return optimisers of a kind that do not import torch's compiler, which takes a second.
+
+    Those of torch do so to tell it what it must not compile.
+    """
+    methods = {name: inspect.unwrap(getattr(kind, name)) for name in METHODS}
+    return type(kind.__name__, (kind,), {**methods, "step": torch.no_grad()(methods["step"])})
 
 
 def lay_out(optimiser: torch.optim.Optimizer) -> None:
