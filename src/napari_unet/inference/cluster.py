@@ -124,12 +124,13 @@ class Workers(Generic[Task]):
             return []
         task = self._running[future.key][-1]
         try:
-            answer = future.result(timeout=PATIENCE_S)
-        except KilledWorker:
-            answer = None
+            error = future.exception(timeout=PATIENCE_S)  # to ask for the result prints a traceback
+            answer = None if error else future.result(timeout=PATIENCE_S)
         except TimeoutError:  # its worker died before it could hand over the answer
             return []
         self._forget(future.key)
+        if error and not isinstance(error, KilledWorker):
+            raise error
         return [(task, answer)]
 
     def _forget(self, key: str) -> None:
