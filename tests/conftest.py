@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import napari_unet  # noqa: F401 - before torch, whose threads then sleep while they wait
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
