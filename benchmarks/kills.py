@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch._dynamo  # noqa: F401 - an optimiser would import it, in every process
 from processes import ONE_THREAD
 
 import napari_unet.training.loop  # noqa: F401 - before the processes are forked

@@ -8,7 +8,7 @@ membranes. All ways get the same image and the same weights; the whole image in 
 the reference. Times are medians of repeats that take turns in one process. Memory is the most that
 a process which does nothing else holds beyond network, image and output, looked at twenty times a
 second. MONAI's rows need MONAI (`pip install --no-deps monai`) and are left out without it. In one
-piece 4096 x 4096 takes 10 GiB.
+piece 4096 x 4096 takes 10 to 15 GiB.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from napari_unet.events import Finished, TileDone
 from napari_unet.inference.distributed import predict_distributed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from napari_unet.events import PredictEvent
 
@@ -116,8 +116,11 @@ def kill_client(case: Case, at: float, total: int) -> None:
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as client:
         assert client.stdout is not None
         done = 0
-        while done < at * total:
-            done += client.stdout.readline().strip() == "TileDone"
+        for line in client.stdout:  # they end when the client does
+            done += line.strip() == "TileDone"
+            if done >= at * total:
+                break
+        assert done >= at * total, "the client ended early"
         workers = children(client.pid)
         client.kill()
     _, alive = psutil.wait_procs(list(workers), timeout=60)
@@ -152,7 +155,7 @@ def cluster() -> Iterator[tuple[str, subprocess.Popen[str]]]:
 
 
 def kill_scheduler(case: Case, at: float) -> None:
-    """Kill a scheduler that is not ours; resume with workers of this computer."""
+    """Kill a scheduler that is not ours, see that it is told, and resume in one process."""
     with cluster() as (address, scheduler):
         told = ""
         try:
@@ -207,13 +210,13 @@ def measure(folder: Path, repeats: int, size: int, only: str) -> Iterator[dict[s
                "runs": repeats, "equal": equal, "seconds": float(np.median(seconds))}  # fmt: skip
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--size", type=int, default=1024, help="of the image, in pixels per edge")
     parser.add_argument("--only", default="", help="a part of what is to happen, such as 'client'")
     parser.add_argument("--out", type=Path, help="results, as JSON")
-    arguments = parser.parse_args(words)
+    arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as name:
         for row in measure(Path(name), arguments.repeats, arguments.size, arguments.only):

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from napari_unet.config.prediction import Precision
 
 TOLERANCE = 0.05  # of the spread of one convolution; 0.005 is usual with bfloat16
-_BF16_X86 = ("avx512_bf16", "amx_bf16")  # instructions
-_BF16 = (*_BF16_X86, "bf16", "sve_bf16")  # and those of ARM
+_BF16_X86 = ("avx512_bf16", "amx_bf16")  # instructions for it, of x86
+_BF16 = (*_BF16_X86, "bf16", "sve_bf16")  # and of ARM
 _DTYPES: Mapping[Precision, torch.dtype] = {
     "float32": torch.float32,
     "float16": torch.float16,
