@@ -17,6 +17,7 @@ from torch.nn import functional
 from napari_unet.models.device import LAYOUT
 from napari_unet.models.graph import IMAGE
 from napari_unet.models.layers import Conv, UpConv
+from napari_unet.models.packing import PackedConv
 from napari_unet.models.schedule import Schedule, find_boxes
 from napari_unet.models.tracing import MaxPool
 
@@ -220,7 +221,7 @@ def _apply(node: Node, x: Tensor, need: Sequence[Extent], size: Sequence[int], b
     """Run a layer on what there is of what it needs; return the part in `box`."""
     layer = node.layer
     pads = [(max(0, -a), max(0, b - n)) for (a, b), n in zip(need, size, strict=True)]
-    if isinstance(layer, Conv):
+    if isinstance(layer, Conv | PackedConv):
         return _convolve(layer, x, pads)
     if isinstance(layer, MaxPool):
         result: Tensor = layer(x)
@@ -236,12 +237,14 @@ def _apply(node: Node, x: Tensor, need: Sequence[Extent], size: Sequence[int], b
     return result
 
 
-def _convolve(layer: Conv, x: Tensor, pads: Sequence[Extent]) -> Tensor:
+def _convolve(layer: Conv | PackedConv, x: Tensor, pads: Sequence[Extent]) -> Tensor:
     """Convolve with zeros where the map ends; padding alike on both sides is left to torch."""
     alike = [a if a == b else 0 for a, b in pads]
     odd = [pair if pair[0] != pair[1] else (0, 0) for pair in pads]
     if any(map(any, odd)):
         x = functional.pad(x, [side for pair in reversed(odd) for side in pair])
+    if isinstance(layer, PackedConv):
+        return layer(x, alike)
     return CONVOLVE[x.dim() - 3](
         x, layer.weight, layer.bias, layer.stride, alike, layer.dilation, layer.groups
     )

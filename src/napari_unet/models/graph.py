@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from napari_unet.config import ModelConfig
     from napari_unet.models.cells import Rule
+    from napari_unet.models.packing import PackedConv
     from napari_unet.models.tracing import Step
     from napari_unet.tiling import Geometry
 
@@ -49,7 +50,7 @@ class Node:
         How its cells depend on those of its inputs, per axis.
     name : str
         Dotted name of the last layer that had a hand in it.
-    layer : nn.Module or None
+    layer : nn.Module, PackedConv or None
         Of kind layer.
     part : tuple
         Start and stop of the channels that are taken of the input.
@@ -64,7 +65,7 @@ class Node:
     channels: int
     rules: tuple[Rule, ...]
     name: str = ""
-    layer: nn.Module | None = None
+    layer: nn.Module | PackedConv | None = None
     part: tuple[int | None, int | None] = (None, None)
     after: list[nn.Module] = field(default_factory=list)
     macs: float = 0.0

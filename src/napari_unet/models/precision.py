@@ -63,7 +63,7 @@ def learning_dtype(device: torch.device, precision: Precision, *, values: bool) 
     """
     if precision != "auto":
         return half_dtype(device, precision)
-    if device.type == "cpu" and not values and any(map(_capabilities().get, _BF16_X86)):
+    if device.type == "cpu" and not values and has_bf16():
         return torch.bfloat16
     if device.type != "cuda":
         return torch.float32
@@ -87,6 +87,11 @@ def bf16_pays(network: nn.Module, image: Tensor) -> bool:
         return logits
 
     return fastest({"float32": network, "bfloat16": halved}, image) == "bfloat16"
+
+
+def has_bf16() -> bool:
+    """Tell whether this is an x86 processor with instructions for bfloat16."""
+    return any(map(_capabilities().get, _BF16_X86))
 
 
 def _capabilities() -> Mapping[str, object]:

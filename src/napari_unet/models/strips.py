@@ -21,6 +21,7 @@ from napari_unet.models.device import LAYOUT
 from napari_unet.models.flow import Flow
 from napari_unet.models.geometry import gate_strides
 from napari_unet.models.graph import make_graph
+from napari_unet.models.packing import pack
 from napari_unet.models.schedule import Schedule, find_boxes, find_cuts
 from napari_unet.models.tiles import gate_tile
 from napari_unet.tiling import Tile, Window, cut, tile_at
@@ -118,6 +119,7 @@ class FlowRunner:
         self.graph = make_graph(
             own, config, geometry, gates=mode.gates, dropout=mode.dropout is not None
         )
+        pack(self.graph, mode.device, mode.dtype)
         self.geometry, self.mode, self.rows = geometry, mode, mode.rows
         self.strides = gate_strides(config) if mode.gates else {}
         whole = tile_at(tuple(slice(0, n) for n in shape), shape, geometry).read
