@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from napari_unet.models.graph import Box
     from napari_unet.tiling import Geometry, Window
 
-PUSHED: Mapping[int, int] = {1: 2**13, 2: 2**16, 3: 2**19}  # pixels at a time on a CPU
+PUSHED: Mapping[int, int] = {1: 2**13, 2: 2**17, 3: 2**19}  # pixels at a time on a CPU
 WIDE = 8  # times as many on an accelerator, which wants large pieces
 SHARE = 0.5  # of the memory that is free
 SPARE = 1.25  # of the memory for maps: what was measured was at most so much above the estimate

@@ -17,7 +17,7 @@ from torch.nn import functional
 from napari_unet.models.device import LAYOUT
 from napari_unet.models.graph import IMAGE
 from napari_unet.models.layers import Conv, UpConv
-from napari_unet.models.packing import PackedConv
+from napari_unet.models.packed import PackedConv
 from napari_unet.models.schedule import Schedule, find_boxes
 from napari_unet.models.tracing import MaxPool
 

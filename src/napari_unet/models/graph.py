@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from napari_unet.config import ModelConfig
     from napari_unet.models.cells import Rule
-    from napari_unet.models.packing import PackedConv
+    from napari_unet.models.packed import PackedConv
     from napari_unet.models.tracing import Step
     from napari_unet.tiling import Geometry
 

@@ -1,62 +1,24 @@
-"""Weights as oneDNN computes with them: brought into that form once, not for every block of rows.
-
-`functional.conv2d` does it in every call. Where a block has few rows, at the bottom of a network
-whose weights are many, that took up to a third of the time of a layer.
-"""
+"""Which convolutions of a network are computed by faster ones that compute the same."""
 
 from __future__ import annotations
 
-import platform
 from typing import TYPE_CHECKING
 
 import torch
 
 from napari_unet.models.layers import Conv
-from napari_unet.models.precision import has_bf16
+from napari_unet.models.packed import PackedConv, can_pack
+from napari_unet.models.winograd import TAPS, WinogradConv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from torch import Tensor
-
     from napari_unet.models.graph import Graph
 
-X86 = ("x86_64", "AMD64")
-POINTWISE = "_convolution_pointwise"  # what torch's own compiler calls
-REORDER: Mapping[int, Callable[..., Tensor]] = {  # by spatial dimensions
-    2: torch.ops.aten.mkldnn_reorder_conv2d_weight,
-    3: torch.ops.aten.mkldnn_reorder_conv3d_weight,
-}
-
-
-class PackedConv:
-    """A convolution on an x86 processor that computes what its layer does.
-
-    Parameters
-    ----------
-    layer : Conv
-        Two- or three-dimensional, in float32 or bfloat16, on a CPU; it is left as it is.
-    """
-
-    def __init__(self, layer: Conv) -> None:
-        self.bias = None if layer.bias is None else layer.bias.detach()
-        self._more = [list(layer.stride), list(layer.dilation), layer.groups]
-        self._convolve = getattr(torch.ops.mkldnn, POINTWISE)
-        idle = [0] * (layer.weight.dim() - 2)
-        with torch.inference_mode():
-            weight = layer.weight.detach().to_mkldnn()
-            self.weight = REORDER[len(idle)](weight, idle, *self._more)
-
-    def __call__(self, x: Tensor, padding: Sequence[int]) -> Tensor:
-        """Convolve (B, C, *S), channels last, with that many zeros on both sides of each axis."""
-        result: Tensor = self._convolve(
-            x, self.weight, self.bias, list(padding), *self._more, "none", [], ""
-        )
-        return result
+WIDE = 64  # channels from which on fewer multiplications are worth the way there and back
+LANES = 16  # oneDNN is slow in groups whose channels are no multiple of these
 
 
 def pack(graph: Graph, device: torch.device, dtype: torch.dtype) -> None:
-    """Let convolutions of a graph be packed ones, where this processor has them and gains by it.
+    """Let convolutions of a graph be faster ones, where this processor has them and gains by it.
 
     Measured on one processor: packed, those of 1x1 made a network 1.05 to 1.4 times as slow, and
     depthwise ones made no difference.
@@ -66,16 +28,16 @@ def pack(graph: Graph, device: torch.device, dtype: torch.dtype) -> None:
     for node in graph.nodes:
         layer = node.layer
         if isinstance(layer, Conv) and layer.groups == 1 and max(layer.kernel_size) > 1:
-            node.layer = PackedConv(layer)
+            node.layer = (WinogradConv if _saves(layer) else PackedConv)(layer)
 
 
-def can_pack(ndim: int, device: torch.device, dtype: torch.dtype) -> bool:
-    """Return whether convolutions can be packed: 2-D and 3-D, on an x86 processor."""
+def _saves(layer: Conv) -> bool:
+    """Return whether a convolution is faster by Winograd's algorithm."""
+    channels = (layer.in_channels, layer.out_channels)
     return (
-        ndim in REORDER
-        and device.type == "cpu"
-        and platform.machine() in X86
-        and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
-        and hasattr(torch.ops.mkldnn, POINTWISE)
-        and (dtype == torch.float32 or (dtype == torch.bfloat16 and has_bf16()))
+        layer.weight.dtype == torch.float32
+        and layer.kernel_size[-1] == TAPS
+        and {*layer.stride, *layer.dilation} == {1}
+        and min(channels) >= WIDE
+        and not any(n % LANES for n in channels)
     )
