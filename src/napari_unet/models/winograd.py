@@ -9,7 +9,6 @@ channels here, and its product with a tap a convolution over the other axes.
 from __future__ import annotations
 
 import copy
-import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 TAPS = 3
 RESULTS = 4
 PRODUCTS = RESULTS + TAPS - 1
+CACHED = 2**22  # mixed numbers at a time, 16 MiB: as much as a cache holds
 # A filter and a signal are polynomials; their product is found from its values at the points
 # 0, 1, -1, 2, -2 and infinity.
 MIX_CELLS = (
@@ -70,31 +70,38 @@ class WinogradConv(PackedConv):
 
     def __init__(self, layer: Conv) -> None:
         super().__init__(_products(layer))
+        self._filters, (*self._taps, _) = layer.out_channels, layer.kernel_size
         self._cells, self._back = torch.tensor(MIX_CELLS).float(), torch.tensor(MIX_BACK).float()
 
     def __call__(self, x: Tensor, padding: Sequence[int]) -> Tensor:
         """Convolve (1, C, *S), channels last, with that many zeros on both sides of each axis."""
         *others, sides = padding
         width = x.shape[-1] + 2 * sides - TAPS + 1
-        mixed = self._mix(x, sides, groups=-(-width // RESULTS) + 1)
-        products = super().__call__(mixed, [*others, 0]).movedim(1, -1)
-        del mixed
-        *lead, groups, _ = products.shape
-        parts = products.reshape(math.prod(lead) * groups, PRODUCTS, -1)
-        result = torch.bmm(self._back.expand(len(parts), -1, -1), parts)
-        return result.view(*lead, RESULTS * groups, -1).movedim(-1, 1)[..., :width]
+        groups = -(-width // RESULTS) + 1  # of a line; the last also sees where the next begins
+        zeros = [sides, RESULTS * groups - x.shape[-1] - sides]
+        zeros += [n for n in reversed(others) for _ in range(2)]
+        lines = functional.pad(x.movedim(1, -1), (0, 0, *zeros))
+        more = self._taps[0] - 1
+        space = [n - taps + 1 for n, taps in zip(lines.shape[1:-2], self._taps, strict=True)]
+        result = x.new_empty(1, *space, RESULTS * groups, self._filters)
+        step = max(1, CACHED * RESULTS // (PRODUCTS * lines[0, 0].numel()))
+        for start in range(0, space[0], step):
+            stop = min(start + step, space[0])
+            mixed = self._mix(lines[:, start : stop + more], groups)
+            products = super().__call__(mixed, [0] * len(padding)).movedim(1, -1)
+            parts = products.reshape(-1, PRODUCTS, self._filters)
+            piece = result[:, start:stop].view(-1, RESULTS, self._filters)
+            torch.bmm(self._back.expand(len(parts), -1, -1), parts, out=piece)
+        return result.movedim(-1, 1)[..., :width]
 
-    def _mix(self, x: Tensor, sides: int, groups: int) -> Tensor:
-        """Return (1, PRODUCTS * C, *S, groups), channels last, from (1, C, *S, X).
+    def _mix(self, lines: Tensor, groups: int) -> Tensor:
+        """Return (1, PRODUCTS * C, *S, groups), channels last, from (1, *S, RESULTS * groups, C).
 
-        All lines of cells are one, in which every group is followed by the next. The last group of
-        a line, which sees the begin of the next line, is there for that only.
+        All lines are taken as one, in which the groups of cells lie at equal distances.
         """
-        ends = (sides, RESULTS * groups - x.shape[-1] - sides)
-        lines = functional.pad(x.movedim(1, -1), (0, 0, *ends))
         *lead, _, channels = lines.shape
         seen = lines.view(-1, channels).unfold(0, PRODUCTS, RESULTS).transpose(1, 2)
-        mixed = x.new_empty(len(seen) + 1, PRODUCTS, channels)
+        mixed = lines.new_empty(len(seen) + 1, PRODUCTS, channels)
         torch.bmm(self._cells.expand(len(seen), -1, -1), seen, out=mixed[:-1])
         mixed[-1].zero_()
         return mixed.view(*lead, groups, -1).movedim(-1, 1)

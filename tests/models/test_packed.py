@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from napari_unet.config import ModelConfig
-from napari_unet.models import packing
+from napari_unet.models import packed
 from napari_unet.models.device import LAYOUT
 from napari_unet.models.geometry import measure
 from napari_unet.models.graph import make_graph
-from napari_unet.models.packing import PackedConv, can_pack, pack
+from napari_unet.models.packed import PackedConv, can_pack
+from napari_unet.models.packing import pack
 from napari_unet.models.registry import build
 
 if TYPE_CHECKING:
@@ -100,14 +101,14 @@ def test_elsewhere_nothing_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not can_pack(2, CPU, torch.float64)
     assert not can_pack(2, CPU, torch.float16)
     assert not can_pack(2, torch.device("cuda"), torch.float32)
-    monkeypatch.setattr(packing, "has_bf16", lambda: False)
+    monkeypatch.setattr(packed, "has_bf16", lambda: False)
     assert not can_pack(2, CPU, torch.bfloat16)
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
     assert not can_pack(2, CPU, torch.float32)
 
 
 def test_a_torch_without_the_function_packs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "POINTWISE", "no_such_function")
+    monkeypatch.setattr(packed, "POINTWISE", "no_such_function")
     assert not can_pack(2, CPU, torch.float32)
 
 
