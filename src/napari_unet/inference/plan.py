@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 PUSHED: Mapping[int, int] = {1: 2**13, 2: 2**17, 3: 2**19}  # pixels at a time on a CPU
 WIDE = 8  # times as many on an accelerator, which wants large pieces
 SHARE = 0.5  # of the memory that is free
-SPARE = 1.25  # of the memory for maps: what was measured was at most so much above the estimate
+SPARE = 1.35  # of the memory for maps: what was measured was at most so much above the estimate
 AROUND = 96 * 2**20  # bytes: the sample of grey values; zarr and its threads
 BAND_PIXELS = 2**22  # read in one piece, 16 MiB as float32
 READ_COPIES = 6  # of such a piece: as it lies in the file, mirrored, normalised, one ahead
@@ -281,7 +281,7 @@ class _Planner:
         return tuple(windows)
 
     def _bytes(self, tile: Sequence[int], *, rows: bool) -> int:
-        """Estimate what a tile takes: maps, what is read ahead, the logits, and writing them."""
+        """Estimate what a tile takes: weights, maps, what is read ahead, logits, writing them."""
         runner, channels = self.runner, self.model.card.model.in_channels
         sizes, boxes = self._maps(self._middle(tile, rows=rows))
         length, *columns = (b - a for a, b in boxes[IMAGE])
@@ -290,8 +290,9 @@ class _Planner:
             pushed = self._rows(tile)
             schedule = Schedule(runner.graph, sizes, boxes, pushed)
             maps = estimate_bytes(schedule, torch.empty(0, dtype=self.dtype).element_size())
+            weights = runner.graph.weight_bytes()
         else:
-            pushed, maps = length, estimate_whole(runner.graph, sizes)
+            pushed, maps, weights = length, estimate_whole(runner.graph, sizes), 0
         band = min(length * row, max(pushed * row, BAND_PIXELS))
         scale = 1 if self.zoom.plain else math.prod(self.zoom.scale)  # pixels seen per pixel
         read = round(4 * READ_COPIES * channels * band * max(1, 1 / scale))
@@ -300,7 +301,7 @@ class _Planner:
         logits = 4 * classes * COPIES * self._passes()
         logits += 0 if self.zoom.plain else round(logits * scale)  # before they are brought back
         told = (logits + written) * math.prod(tile)
-        return AROUND + round(SPARE * maps) + read + told
+        return AROUND + weights + round(SPARE * maps) + read + told
 
     def _maps(self, window: Window) -> tuple[list[tuple[int, ...]], list[Box]]:
         """Return the sizes of all maps, and which part a window of the image is computed from.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_unet.models.layers import Conv, UpConv
@@ -86,6 +86,11 @@ class Graph:
             before = sizes[node.inputs[0]]
             sizes.append(tuple(rule.size(n) for rule, n in zip(node.rules, before, strict=True)))
         return sizes
+
+    def weight_bytes(self) -> int:
+        """Return the memory of the weights, as they are computed with."""
+        weights = (getattr(node.layer, "weight", None) for node in self.nodes)
+        return sum(w.numel() * w.element_size() for w in weights if isinstance(w, Tensor))
 
 
 def make_graph(

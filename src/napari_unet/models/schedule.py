@@ -190,8 +190,8 @@ def estimate_bytes(schedule: Schedule, itemsize: int = FLOAT_BYTES) -> int:
 
     Notes
     -----
-    On a CPU (torch 2.13, Linux, two threads) eight networks of the zoo (six in 2-D, two in 3-D)
-    took 0.60 to 1.24 times the estimate, counted as the peak of the resident set over what it was
+    On a CPU (torch 2.13, Linux, two threads) ten networks of the zoo (seven in 2-D, three in 3-D)
+    took 0.80 to 1.35 times the estimate, counted as the peak of the resident set over what it was
     before.
     """
     boxes, nodes = schedule.boxes, schedule.graph.nodes
