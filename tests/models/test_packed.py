@@ -19,6 +19,7 @@ from napari_unet.models.graph import make_graph
 from napari_unet.models.packed import PackedConv, can_pack
 from napari_unet.models.packing import pack
 from napari_unet.models.registry import build
+from napari_unet.models.winograd import WinogradConv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,23 +65,29 @@ def test_a_packed_convolution_computes_what_its_layer_does(
 
 
 @packs
-def test_which_block_comes_first_changes_no_bit() -> None:
-    layer = nn.Conv2d(24, 40, 3)
-    shapes = blocks(2, 24)
+@pytest.mark.parametrize(
+    ("kind", "channels", "filters"), [(PackedConv, 24, 40), (WinogradConv, 32, 64)]
+)
+def test_which_block_comes_first_changes_no_bit(
+    kind: type[PackedConv], channels: int, filters: int
+) -> None:
+    layer = nn.Conv2d(channels, filters, 3)
+    shapes = blocks(2, channels)
     with torch.inference_mode():
-        forth = [PackedConv(layer)(x, [1, 1]) for x in shapes]
-        one = PackedConv(layer)
+        forth = [kind(layer)(x, [1, 1]) for x in shapes]
+        one = kind(layer)
         back = [one(x, [1, 1]) for x in reversed(shapes)][::-1]
     assert all(map(torch.equal, forth, back))
 
 
 @packs
-def test_a_layer_keeps_its_weights_when_it_is_packed() -> None:
-    layer = nn.Conv2d(8, 8, 3)
+@pytest.mark.parametrize("kind", [PackedConv, WinogradConv])
+def test_a_layer_is_left_as_it_is(kind: type[PackedConv]) -> None:
+    layer = nn.Conv2d(32, 32, 3)
     before = copy.deepcopy(layer.state_dict())
-    PackedConv(layer)
+    kind(layer)
     assert all(torch.equal(layer.state_dict()[name], value) for name, value in before.items())
-    assert layer.weight.requires_grad
+    assert (layer.groups, layer.weight.requires_grad) == (1, True)
 
 
 @pytest.mark.parametrize("architecture", ["unet", "unet2015", "improved", "attention", "vnet"])

@@ -124,26 +124,6 @@ def test_rounding_is_a_few_times_that_of_the_layer() -> None:
 
 
 @packs
-def test_which_block_comes_first_changes_no_bit() -> None:
-    layer = nn.Conv2d(32, 64, 3)
-    blocks = [image(32, *size, seed=i) for i, size in enumerate(product((3, 8, 40), (5, 70)))]
-    one = WinogradConv(layer)
-    with torch.inference_mode():
-        forth = [WinogradConv(layer)(x, [1, 1]) for x in blocks]
-        back = [one(x, [1, 1]) for x in reversed(blocks)][::-1]
-    assert all(map(torch.equal, forth, back))
-
-
-@packs
-def test_a_layer_is_left_as_it_is() -> None:
-    layer = nn.Conv2d(32, 32, 3)
-    before = copy.deepcopy(layer.state_dict())
-    WinogradConv(layer)
-    assert all(torch.equal(layer.state_dict()[name], value) for name, value in before.items())
-    assert (layer.groups, layer.weight.requires_grad) == (1, True)
-
-
-@packs
 @pytest.mark.parametrize("architecture", ["unet", "residual", "vnet", "dense", "improved"])
 def test_wide_layers_of_three_taps_are_computed_by_it(architecture: str) -> None:
     config = ModelConfig(architecture=architecture, base=32, depth=2)
@@ -169,3 +149,21 @@ def test_bfloat16_is_left_to_packed_convolutions() -> None:
     graph = make_graph(network, config, measure(config))
     pack(graph, CPU, torch.bfloat16)
     assert not any(isinstance(node.layer, WinogradConv) for node in graph.nodes)
+
+
+@packs
+def test_the_memory_of_weights_is_counted_twice_where_they_are_mixed() -> None:
+    config = ModelConfig(base=32, depth=2, norm="none")
+    network = build(config).eval()
+    graph = make_graph(network, config, measure(config))
+    plain = {i: node.layer for i, node in enumerate(graph.nodes)}
+    weights = [p.numel() * 4 for name, p in network.named_parameters() if name.endswith("weight")]
+    assert graph.weight_bytes() == sum(weights)
+    pack(graph, CPU, torch.float32)
+    mixed = [
+        plain[i].weight.numel() * 4
+        for i, node in enumerate(graph.nodes)
+        if isinstance(node.layer, WinogradConv)
+    ]
+    assert mixed
+    assert graph.weight_bytes() == sum(weights) + sum(mixed)
